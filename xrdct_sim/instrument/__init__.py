@@ -1,0 +1,1 @@
+"""Beam, detector and scan as frozen values; detector response and noise."""

@@ -1,0 +1,1 @@
+"""Scores a recovery against the truth and reports on it."""

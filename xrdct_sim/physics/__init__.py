@@ -1,0 +1,1 @@
+"""Laws of scattering, absorption and texture: pure functions of arrays."""

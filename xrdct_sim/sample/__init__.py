@@ -1,0 +1,1 @@
+"""Shapes, cell families, phantoms and their exact truth."""

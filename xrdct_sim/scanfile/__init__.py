@@ -1,0 +1,1 @@
+"""The waist: a scan on disk or as a stream, simulated or measured."""

@@ -1,0 +1,1 @@
+"""The forward composer: from a phantom and an experiment to photon counts."""
