@@ -1,0 +1,1 @@
+"""Phantoms, materials, structures and experiments: data only, each number with its source."""

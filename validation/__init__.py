@@ -1,0 +1,1 @@
+"""Validation cases (claim, setting, metric, accepted band, reason): data only."""
