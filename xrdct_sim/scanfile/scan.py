@@ -41,7 +41,9 @@ class ScanInfo:
     place: NDArray[np.intp]  # (n_frames, 3)
     exposure_s: FloatArray  # (n_frames,)
     monitor_photons: FloatArray  # (n_frames,) incident photons during the exposure
-    diode_photons: FloatArray | None  # (n_frames,) photons through the sample onto the beamstop diode
+    diode_photons: (
+        FloatArray | None
+    )  # (n_frames,) photons through the sample onto the beamstop diode
     energy_keV: float
     bandwidth_keV: float  # FWHM
     beam_mm: tuple[float, float]  # horizontal (box), vertical (Gaussian FWHM)
