@@ -148,32 +148,50 @@ def direction_harmonics(direction: Array, l_max: int, m_max: int) -> jax.Array:
     """
     vector = jnp.asarray(direction)
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
-    one = jnp.ones_like(z)
-    cosine, sine, sectoral = one, jnp.zeros_like(z), one
-    table: dict[tuple[int, int], jax.Array] = {}
-    for order in range(min(l_max, m_max) + 1):
-        if order:
-            cosine, sine = x * cosine - y * sine, x * sine + y * cosine
-        if order > 1:
-            sectoral = sectoral * np.sqrt((2 * order - 1) / (2 * order))
-        before, current = jnp.zeros_like(z), sectoral
-        for degree in range(order, l_max + 1):
-            if degree > order:
-                lower = np.sqrt(max((degree - 1) ** 2 - order**2, 0))
-                scale = np.sqrt(degree**2 - order**2)
-                before, current = (
-                    current,
-                    ((2 * degree - 1) * z * current - lower * before) / scale,
-                )
-            if degree % 2 == 0:
-                table[degree, -order] = current * sine
-                table[degree, order] = current * cosine
-    columns = []
-    for degree in range(0, l_max + 1, 2):
-        columns.append(table[degree, 0])
-        for order in range(1, min(degree, m_max) + 1):
-            columns += [table[degree, order], table[degree, -order]]
-    return jnp.stack(columns, axis=-1)
+    m_max = min(l_max, m_max)
+    cosines, sines = [jnp.ones_like(z)], [jnp.zeros_like(z)]
+    for _ in range(m_max):
+        cosine, sine = cosines[-1], sines[-1]
+        cosines.append(x * cosine - y * sine)
+        sines.append(x * sine + y * cosine)
+    zonal = _reduced_legendre(z, l_max, m_max)[::2]
+    even, odd = zonal * jnp.stack(cosines, -1), zonal * jnp.stack(sines, -1)
+    both = jnp.stack([even, odd], axis=-1)
+    columns = [
+        (degree // 2, order, part)
+        for degree in range(0, l_max + 1, 2)
+        for order in range(min(degree, m_max) + 1)
+        for part in range(2 if order else 1)
+    ]
+    place, order, part = np.array(columns).T
+    return jnp.moveaxis(both, 0, -3)[..., place, order, part]
+
+
+def _reduced_legendre(z: jax.Array, l_max: int, m_max: int) -> jax.Array:
+    r"""Schmidt functions :math:`S_{lm}(\cos\vartheta)/\sin^m\vartheta`, ``(l_max + 1, ..., m_max + 1)``.
+
+    .. math:: \sqrt{l^2 - m^2}\,S_{lm} = (2l - 1)\,z\,S_{l-1,m} - \sqrt{(l-1)^2 - m^2}\,S_{l-2,m}
+    """
+    degree, order = np.arange(l_max + 1)[:, None], np.arange(m_max + 1)[None, :]
+    ratio = np.sqrt((2 * order[0, 2:] - 1) / (2 * order[0, 2:]))
+    sectoral = np.cumprod(np.concatenate([np.ones(min(2, m_max + 1)), ratio]))
+    inside = degree > order
+    scale = np.where(inside, np.sqrt(np.where(inside, degree**2 - order**2, 1)), 1)
+    climb = np.where(inside, (2 * degree - 1) / scale, 0)
+    fall = np.where(inside, np.sqrt(np.clip((degree - 1) ** 2 - order**2, 0, None)) / scale, 0)
+    start = np.where(degree == order, sectoral, 0)
+
+    def step(
+        carry: tuple[jax.Array, jax.Array], row: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        before, current = carry
+        first, second, own = row
+        following = first * z[..., None] * current - second * before + own
+        return (current, following), following
+
+    empty = jnp.zeros((*z.shape, m_max + 1), z.dtype)
+    rows = tuple(jnp.asarray(values, z.dtype) for values in (climb, fall, start))
+    return jax.lax.scan(step, (empty, empty), rows)[1]
 
 
 def scattering_direction(theta_rad: Array, eta_rad: Array) -> jax.Array:

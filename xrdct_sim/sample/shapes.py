@@ -84,12 +84,9 @@ def cumulative_footprint(
     sigma = jnp.maximum(jnp.sqrt(jnp.maximum(variance, 1e-14)), 0.05 * jnp.maximum(a, b))
     reach = 0.5 * (a + b) + 6 * sigma
     u = jnp.clip(depth_mm, -reach, reach)
-    total = (
-        _second_integral((u + 0.5 * (a + b)) / sigma)
-        - _second_integral((u + 0.5 * (a - b)) / sigma)
-        - _second_integral((u - 0.5 * (a - b)) / sigma)
-        + _second_integral((u - 0.5 * (a + b)) / sigma)
-    )
+    corners = 0.5 * jnp.stack(jnp.broadcast_arrays(a + b, a - b, b - a, -a - b), axis=-1)
+    parts = _second_integral((u[..., None] + corners) / sigma[..., None])
+    total = parts[..., 0] - parts[..., 1] - parts[..., 2] + parts[..., 3]
     return jnp.clip(total * sigma**2 / (a * b), 0.0, 1.0)
 
 
@@ -111,9 +108,11 @@ class Coordinate:
         ``faces_mm`` ascend; n faces give n + 1 shares. Differences of one cumulative profile, so
         that neither a hole nor an overlap can arise at a shared face.
         """
-        beyond = [self.beyond(face, footprint) for face in faces_mm]
-        between = [lower - upper for lower, upper in zip(beyond[:-1], beyond[1:], strict=True)]
-        return [1 - beyond[0], *between, beyond[-1]]
+        faces = jnp.stack([jnp.asarray(face) for face in faces_mm])
+        widths = [width[..., None] for width in footprint.spread(self.gradient)]
+        beyond = cumulative_footprint(self.value_mm[..., None] - faces, *widths)
+        between = [beyond[..., k] - beyond[..., k + 1] for k in range(len(faces_mm) - 1)]
+        return [1 - beyond[..., 0], *between, beyond[..., -1]]
 
 
 def height_above(points_mm: Array, plane_mm: Array, normal: Array) -> Coordinate:
