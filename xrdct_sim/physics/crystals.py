@@ -82,8 +82,8 @@ def _operations(small: gemmi.SmallStructure) -> gemmi.GroupOps:
 
 def _checked_sites(small: gemmi.SmallStructure) -> list[gemmi.SmallStructure.Site]:
     """Return sites whose element, occupancy and displacement make sense, and a cell that does."""
-    if not small.cell.is_crystal():
-        raise ValueError("no unit cell (_cell_length_a ...)")
+    if not small.cell.is_crystal() or not small.cell.volume > 1.0:
+        raise ValueError("no unit cell of finite volume (_cell_length_a ...)")
     if not len(small.sites):
         raise ValueError("no atom sites (_atom_site_fract_x ...)")
     for site in small.sites:
