@@ -113,7 +113,7 @@ def expected_counts(
         seen = seen + _read_surface(surface, pixels) * (
             1 - pixels.polar * read(patterns.polar_ratio)
         )
-    return seen * pixels.weight + dark_counts
+    return jnp.maximum(seen, 0.0) * pixels.weight + dark_counts
 
 
 def _read_surface(surface: jax.Array, pixels: Pixels) -> jax.Array:

@@ -89,6 +89,7 @@ def trace_rays(
     step = layout.depth_step_mm
     deposit = jnp.asarray(cloud_in_cell(layout.depths_mm(), layout.bin_centres_mm()) * step)
     lengths = jnp.einsum("txm,xj->tmj", fractions, deposit.astype(fractions.dtype))
+    lengths = jnp.maximum(lengths, 0.0)  # differences of shares may round to -1e-6
     optical = jnp.sum(lengths, axis=-1) @ jnp.asarray(mu_per_mm)
     through = jnp.exp(-optical) if layout.effects.absorption else jnp.ones_like(optical)
     return Rays(

@@ -93,3 +93,7 @@ def texture_map(
     nodes = jnp.stack(parts, axis=-1).reshape(*harmonics.shape[:2], -1)
     both = jnp.concatenate([nodes[:-1], nodes[1:]], axis=-1)
     return jnp.swapaxes(both @ profiles, 0, 1).reshape(both.shape[1], layout.n_radii)
+
+
+compiled_texture_map = jax.jit(texture_map, static_argnames=("layout",))
+"""The same, compiled for use outside other compiled functions."""

@@ -1,0 +1,148 @@
+r"""The exact truth of a phantom on any grid: what a perfect recovery would find in each voxel.
+
+Fractions are averages over the voxel's square and over the beam's height. Texture is that of the
+voxel's centre. Left out: anything about the instrument.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from xrdct_sim.physics.materials import Material, electron_density_per_A3
+from xrdct_sim.physics.texture import (
+    direction_harmonics,
+    harmonic_orders,
+    rotate_about_z,
+    scattering_direction,
+    zonal_coefficients,
+)
+from xrdct_sim.sample.phantom import Phantom, TextureField
+from xrdct_sim.sample.shapes import Footprint
+
+FloatArray = NDArray[np.floating]
+VOXELS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoxelTruth:
+    """Truth of one slice; maps have shape (y, x)."""
+
+    x_mm: FloatArray  # voxel centres in the sample frame
+    y_mm: FloatArray
+    volume_fraction: Mapping[str, FloatArray]  # of each pure material
+    mass_mg_per_mm3: Mapping[str, FloatArray]
+    electrons_per_A3: FloatArray
+    axis: FloatArray | None  # (y, x, 3) fibre axis; None without texture
+    march_r: FloatArray | None
+    ordered: FloatArray | None  # share of grains that follow the texture
+
+
+def grid_centres_mm(n_voxels: int, step_mm: float) -> NDArray[np.float64]:
+    """Voxel centres along one side, symmetric about the rotation axis, mm."""
+    return (np.arange(n_voxels) - (n_voxels - 1) / 2) * step_mm
+
+
+def voxel_truth(
+    phantom: Phantom,
+    materials: Mapping[str, Material],
+    *,
+    n_voxels: int,
+    step_mm: float,
+    height_mm: float,
+    height_sigma_mm: float,
+) -> VoxelTruth:
+    """Truth on a square grid.
+
+    Parameters
+    ----------
+    materials
+        Pure materials by name, for densities.
+    n_voxels, step_mm
+        Voxels a side and their size, mm.
+    height_mm
+        Motor position z: the slice lies at sample height -height_mm.
+    height_sigma_mm
+        Standard deviation of the beam's vertical profile, mm.
+    """
+    centres = grid_centres_mm(n_voxels, step_mm)
+    y, x = np.meshgrid(centres, centres, indexing="ij")
+    points = np.stack([x, y, np.full_like(x, -height_mm)], axis=-1)
+    voxel = Footprint(
+        rotation_rad=0.0, length_mm=step_mm, width_mm=step_mm, height_sigma_mm=height_sigma_mm
+    )
+    fractions = np.asarray(jax.jit(phantom.fractions)(points, voxel), float)
+    fractions = np.clip(fractions, 0.0, 1.0)
+    names = phantom.materials
+    volume = {name: fractions[..., k] for k, name in enumerate(names)}
+    density = {name: materials[name].density_g_cm3 for name in names}
+    texture = phantom.texture(points) if phantom.textured is not None else None
+    return VoxelTruth(
+        x_mm=centres,
+        y_mm=centres,
+        volume_fraction=volume,
+        mass_mg_per_mm3={name: volume[name] * density[name] for name in names},
+        electrons_per_A3=np.sum(
+            [volume[name] * electron_density_per_A3(materials[name]) for name in names], axis=0
+        ),
+        axis=np.asarray(texture.axis, float) if texture else None,
+        march_r=np.asarray(texture.march_r, float) if texture else None,
+        ordered=np.broadcast_to(np.asarray(texture.ordered, float), x.shape) if texture else None,
+    )
+
+
+def scan_mean_pole_density(
+    texture: TextureField,
+    zonal: FloatArray,
+    two_theta_rad: float,
+    azimuth_rad: FloatArray,
+    rotations_rad: FloatArray,
+) -> NDArray[np.float64]:
+    r"""Pole density on a ring, averaged over the rotations of a scan.
+
+    .. math:: \bar P(\chi) = \sum_{lm} a_l\,z_l\,\langle Y_{lm}(R_\omega n)\rangle_\omega\,
+              Y_{lm}(q(\theta, \chi))
+
+    What scalar reconstruction of each azimuth finds for an isolated voxel.
+
+    Parameters
+    ----------
+    texture
+        Of the voxels, ``(n, ...)``.
+    zonal
+        Means of P_l(cos rho) over the ring's family, even l, ``(l_max / 2 + 1,)``.
+    azimuth_rad
+        pyFAI's chi, ``(n_azimuth,)``.
+
+    Returns
+    -------
+        Shape ``(n, n_azimuth)``, m.r.d.
+    """
+    l_max = 2 * (len(zonal) - 1)
+    degrees = harmonic_orders(l_max, l_max)
+    eta = np.asarray(azimuth_rad) - np.pi / 2
+    looking = direction_harmonics(scattering_direction(two_theta_rad / 2, eta), l_max, l_max)
+    looking = looking * np.asarray(zonal)[degrees // 2]
+    angles = jnp.asarray(rotations_rad)[:, None]
+
+    @jax.jit
+    def mean_density(axis: jax.Array, march_r: jax.Array, ordered: jax.Array) -> jax.Array:
+        def rotated(angle: jax.Array) -> jax.Array:
+            return direction_harmonics(rotate_about_z(axis, angle), l_max, l_max)
+
+        turned = jax.lax.map(rotated, angles).mean(axis=0)
+        fibre = (zonal_coefficients(march_r, l_max)[:, degrees // 2] * turned) @ looking.T
+        return (1 - ordered[:, None]) + ordered[:, None] * fibre
+
+    ordered = jnp.broadcast_to(jnp.asarray(texture.ordered), texture.march_r.shape)
+    count = len(texture.march_r)
+    parts = []
+    for first in range(0, count, VOXELS_AT_ONCE):
+        here = slice(first, min(first + VOXELS_AT_ONCE, count))
+        parts.append(mean_density(texture.axis[here], texture.march_r[here], ordered[here]))
+    if not parts:
+        return np.zeros((0, len(azimuth_rad)))
+    return np.asarray(jnp.concatenate(parts), float)
