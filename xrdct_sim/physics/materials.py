@@ -81,7 +81,7 @@ def rayleigh_per_mm(material: Material, energy_keV: float) -> float:
 
     Notes
     -----
-    A crystal scatters 5-7 % less at 70 keV: no Bragg ring stands below its first reflection.
+    A crystal scatters 2-7 % less at 70 keV: nothing but the beam stands below its first ring.
     """
     return _per_mm(material, {s: rayleigh_cm2_g(s, energy_keV) for s in _elements(material)})
 
