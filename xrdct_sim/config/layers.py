@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from xrdct_sim.config.experiment import EXPERIMENT_KEYS, RunSettings
+from xrdct_sim.config.experiment import EXPERIMENT_KEYS, RecoverSettings, RunSettings
 from xrdct_sim.config.phantoms import load_phantom_spec, read_toml
 from xrdct_sim.physics.toml_record import nearest_name
 
@@ -67,6 +67,21 @@ def load_settings(
     spec = load_phantom_spec(settings.phantom.name)
     phantom = settings.phantom.model_copy(update={"parameters": spec.resolve(given)})
     return settings.model_copy(update={"phantom": phantom})
+
+
+def load_recover_settings(file: str | None, overrides: Sequence[str] = ()) -> RecoverSettings:
+    """Return the settings of a recovery: ``[recover]`` of a TOML file, then ``recover.key=value``.
+
+    Whatever else the file says, of a phantom for instance, is not looked at.
+    """
+    layers = [] if file is None else [Layer(file, read_toml(Path(file)))]
+    layers = [Layer(one.origin, {"recover": one.table.get("recover", {})}) for one in layers]
+    for text in overrides:
+        if not text.strip().startswith("recover."):
+            raise ValueError(f"--set {text}: a recovery has settings of recover.* only")
+        layers.append(_override_layer(text))
+    values, origins = _merged(layers)
+    return _validated({**values, "phantom.name": ""}, origins).recover
 
 
 def nested(parameters: Mapping[str, Any]) -> Table:
