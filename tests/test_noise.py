@@ -69,6 +69,13 @@ def test_the_generator_is_philox_4x32_10():
         assert tuple(int(word) for word in noise._philox(*words)) == answer
 
 
+def test_the_vectorised_logarithm_is_the_logarithm():
+    x = np.concatenate([np.geomspace(1e-300, 1e300, 9999), 1 + np.linspace(-0.5, 1, 9999)])
+    logs = np.empty_like(x)
+    noise._logs(x, len(x), np.empty_like(x), logs)
+    np.testing.assert_allclose(logs, np.log(x), rtol=4e-16, atol=2e-17)  # two roundings
+
+
 @settings(deadline=None, max_examples=25)
 @given(cuts=st.lists(st.integers(1, 9_999), max_size=6), seed=st.integers(0, 2**64 - 1))
 def test_any_chunks_and_threads_give_the_same_counts(cuts, seed):

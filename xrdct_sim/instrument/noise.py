@@ -28,6 +28,7 @@ _INVERSION_BELOW = 24.0
 _LANES = 128  # pixels that go through each stage together, so that the compiler vectorises it
 _MAX_TERMS = 160  # of the cumulative sum; P(count > 160 | mean 24) < 1e-70
 _EXP_TABLE = np.exp(-np.arange(_INVERSION_BELOW + 1.0))
+_LN_2 = math.log(2.0)
 _RECIPROCAL = 1.0 / np.maximum(np.arange(_MAX_TERMS + 1.0), 1.0)
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -69,51 +70,78 @@ def _uniform(high, low):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _log_poisson_times_root(k, mean):  # type: ignore[no-untyped-def]
-    r"""ln[P(k; mean) sqrt(2 pi k)], free of cancellation; for k = 0 just ln P."""
-    if k < 16.0:
-        log_p = k * math.log(mean) - mean - math.lgamma(k + 1.0)
-        return log_p + 0.5 * math.log(2.0 * math.pi * k) if k > 0.0 else log_p
-    s = 1.0 / (k * k)
-    stirling = (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188)))) / k
-    return k * math.log1p((mean - k) / k) + (k - mean) - stirling
+def _logs(x, n, scratch, log_x):  # type: ignore[no-untyped-def]
+    r"""Natural logarithms of positive doubles to 2e-16, all lanes in step.
+
+    .. math:: x = 2^e m, \quad \ln x = e \ln 2 + 2 \operatorname{artanh}\frac{m - 1}{m + 1}
+    """
+    bits = scratch.view(np.int64)
+    for i in range(n):
+        scratch[i] = x[i]
+    for i in range(n):
+        shifted = bits[i] - 0x3FE6A09E667F3BCD  # of sqrt(1/2), so that sqrt(1/2) <= m < sqrt(2)
+        exponent = shifted >> 52
+        bits[i] -= exponent << 52
+        log_x[i] = np.float64(np.int32(exponent))
+    for i in range(n):
+        f = scratch[i] - 1.0
+        s = f / (2.0 + f)
+        z = s * s
+        series = 1.0 / 21.0
+        for odd in (19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0):
+            series = series * z + 1.0 / odd
+        log_x[i] = log_x[i] * _LN_2 + (2.0 * s + 2.0 * s * z * series)
 
 
 @_jit
-def _accepts(k, v_scaled, mean):  # type: ignore[no-untyped-def]
-    """Test ``v_scaled <= P(k; mean)``, the last step of PTRS."""
-    root = math.sqrt(2.0 * math.pi * k) if k > 0.0 else 1.0
-    return math.log(v_scaled * root) <= _log_poisson_times_root(k, mean)
+def _accept(  # type: ignore[no-untyped-def]
+    mean, count, ratio, n, scratch, logs, accepted
+):
+    r"""Test ``ratio <= P(count; mean)`` with Stirling's series, all lanes in step.
+
+    .. math:: \ln P(k; m) = k \ln\frac{m}{k} + k - m - \tfrac12 \ln 2\pi k - \frac{1}{12 k} + \dots
+
+    Below k = 16, where the series ends, by the logarithm of the gamma function.
+    """
+    for i in range(n):
+        k = max(count[i], 1.0)
+        ratio[i] *= math.sqrt(2.0 * math.pi * k)
+        x = (mean[i] - k) / k
+        scratch[i] = 1.0 + x
+        # ln(1 + x) = ln(y) x / (y - 1) with y = 1 + x rounded: no digit is lost
+        accepted[i] = k * (x / (scratch[i] - 1.0) if scratch[i] != 1.0 else 1.0)
+    _logs(scratch, n, scratch, logs)
+    for i in range(n):
+        k = max(count[i], 1.0)
+        s = 1.0 / (k * k)
+        stirling = (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s / 1188)))) / k
+        accepted[i] = accepted[i] * logs[i] + (k - mean[i]) - stirling
+    _logs(ratio, n, scratch, logs)
+    for i in range(n):
+        accepted[i] = 1.0 if logs[i] <= accepted[i] else 0.0
+    for i in range(n):
+        k = count[i]
+        if k < 16.0:
+            log_ratio = logs[i] - 0.5 * math.log(2.0 * math.pi * max(k, 1.0))
+            log_p = k * math.log(mean[i]) - mean[i] - math.lgamma(k + 1.0)
+            accepted[i] = 1.0 if log_ratio <= log_p else 0.0
 
 
 @_jit
-def _draw_again(mean, pixel, key0, key1, frame, purpose):  # type: ignore[no-untyped-def]
-    """PTRS from the second attempt on, until accepted."""
-    b = 0.931 + 2.53 * math.sqrt(mean)
-    a = -0.059 + 0.02483 * b
-    inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
-    v_sure = 0.9277 - 3.6224 / (b - 2.0)
-    attempt = 1
-    while True:
-        x0, x1, x2, x3 = _philox(pixel, attempt, frame, purpose, key0, key1)
-        u = _uniform(x0, x1) - 0.5
-        v = _uniform(x2, x3)
-        us = 0.5 - abs(u)
-        if us > 0.0:
-            k = np.floor((2.0 * a / us + b) * u + mean + 0.43)
-            if us >= 0.07 and v <= v_sure:
-                return k
-            if (
-                k >= 0.0
-                and not (us < 0.013 and v > us)
-                and _accepts(k, v * inverse_alpha / (a / (us * us) + b), mean)
-            ):
-                return k
-        attempt += 1
+def _uniforms(  # type: ignore[no-untyped-def]
+    pixel, n, attempt, key0, key1, frame, purpose, u, v
+):
+    """Two uniforms for an attempt of each lane."""
+    for i in range(n):
+        x0, x1, x2, x3 = _philox(pixel[i], attempt, frame, purpose, key0, key1)
+        u[i] = _uniform(x0, x1)
+        v[i] = _uniform(x2, x3)
 
 
 @_jit
-def _invert(mean, u, n, total, term, count):  # type: ignore[no-untyped-def]
+def _invert(  # type: ignore[no-untyped-def]
+    mean, u, n, total, term, count
+):
     r"""Count the k with :math:`u > \sum_{j \le k} e^{-m} m^j / j!`, all lanes in step."""
     for i in range(n):
         m = mean[i]
@@ -139,10 +167,10 @@ def _invert(mean, u, n, total, term, count):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _reject(  # type: ignore[no-untyped-def]
+def _propose(  # type: ignore[no-untyped-def]
     mean, u_all, v_all, n, count, ratio, verdict
 ):
-    """First attempt of PTRS, all lanes in step; verdict 0 taken, 1 undecided, 2 refused."""
+    """Candidates of PTRS, all lanes in step; verdict 0 taken, 1 undecided, 2 refused."""
     for i in range(n):
         b = 0.931 + 2.53 * math.sqrt(mean[i])
         a = -0.059 + 0.02483 * b
@@ -158,24 +186,36 @@ def _reject(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _settle(  # type: ignore[no-untyped-def]
-    mean, count, ratio, verdict, n, first_pixel, key0, key1, frame, purpose
+def _reject(  # type: ignore[no-untyped-def]
+    mean, pixel, n, key0, key1, frame, purpose, work, verdict, out
 ):
-    """Decide the undecided lanes; repeat the refused ones."""
-    for i in range(n):
-        if verdict[i] != 0 and (verdict[i] == 2 or not _accepts(count[i], ratio[i], mean[i])):
-            count[i] = _draw_again(mean[i], first_pixel + i, key0, key1, frame, purpose)
-
-
-@_jit
-def _uniforms(  # type: ignore[no-untyped-def]
-    u, v, n, first_pixel, key0, key1, frame, purpose
-):
-    """Two uniforms for the first attempt of each pixel."""
-    for i in range(n):
-        x0, x1, x2, x3 = _philox(first_pixel + i, 0, frame, purpose, key0, key1)
-        u[i] = _uniform(x0, x1)
-        v[i] = _uniform(x2, x3)
+    """Propose and test until each lane has a count; ``out`` is indexed by ``pixel - pixel[0]``."""
+    first = pixel[0]
+    u, v, count, ratio = work[0], work[1], work[2], work[3]
+    some_mean, some_count, some_ratio = work[4], work[5], work[6]
+    lane = np.empty(n, np.int64)
+    attempt = 0
+    while n > 0:
+        _uniforms(pixel, n, attempt, key0, key1, frame, purpose, u, v)
+        _propose(mean, u, v, n, count, ratio, verdict)
+        undecided = 0
+        for i in range(n):  # without branches, which would be guessed wrong
+            lane[undecided] = i
+            some_mean[undecided] = mean[i]
+            some_count[undecided] = count[i]
+            some_ratio[undecided] = ratio[i]
+            undecided += verdict[i] == 1
+        _accept(some_mean, some_count, some_ratio, undecided, u, v, work[7])
+        for j in range(undecided):
+            verdict[lane[j]] = 0 if work[7, j] == 1.0 else 2
+        left = 0
+        for i in range(n):
+            out[pixel[i] - first] = np.uint32(max(count[i], 0.0))  # of a refused lane: till later
+            pixel[left] = pixel[i]
+            mean[left] = mean[i]
+            left += verdict[i] == 2
+        n = left
+        attempt += 1
 
 
 @_jit
@@ -183,44 +223,32 @@ def _draw(  # type: ignore[no-untyped-def]
     means, out, first_pixel, key0, key1, frame, purpose
 ):
     """Fill ``out``; return the index of the first mean that is no mean, or -1."""
-    work = np.empty((7, _LANES))
-    small, large, u, v, count, work0, work1 = (
-        work[0],
-        work[1],
-        work[2],
-        work[3],
-        work[4],
-        work[5],
-        work[6],
-    )
+    small, large = np.empty(_LANES), np.empty(_LANES)
+    small_pixel, large_pixel = np.empty(_LANES, np.int64), np.empty(_LANES, np.int64)
+    work = np.empty((8, _LANES))
     verdict = np.empty(_LANES, np.int64)
     for start in range(0, means.size, _LANES):
-        n = min(_LANES, means.size - start)
-        pixel = first_pixel + start
-        n_small = n_bad = 0
-        for i in range(n):
-            m = np.float64(means[start + i])
-            n_bad += 0 if 0.0 <= m <= MAX_MEAN else 1
-            n_small += 1 if m < _INVERSION_BELOW else 0
-            small[i] = m if m < _INVERSION_BELOW else 0.0
-            large[i] = m if m >= _INVERSION_BELOW else _INVERSION_BELOW
-        if n_bad:
-            for i in range(n):
-                if not 0.0 <= means[start + i] <= MAX_MEAN:
-                    return start + i
-        _uniforms(u, v, n, pixel, key0, key1, frame, purpose)
+        n_small = n_large = 0
+        for i in range(start, min(start + _LANES, means.size)):
+            m = np.float64(means[i])
+            if not 0.0 <= m <= MAX_MEAN:
+                return i
+            if m < _INVERSION_BELOW:
+                small[n_small] = m
+                small_pixel[n_small] = first_pixel + i
+                n_small += 1
+            else:
+                large[n_large] = m
+                large_pixel[n_large] = first_pixel + i
+                n_large += 1
         if n_small:
-            _invert(small, u, n, work0, work1, count)
-            for i in range(n):
-                out[start + i] = np.uint32(count[i])
-        if n_small < n:
-            _reject(large, u, v, n, count, work0, verdict)
-            for i in range(n):  # no work on lanes that inversion has served
-                verdict[i] = verdict[i] if means[start + i] >= _INVERSION_BELOW else 0
-            _settle(large, count, work0, verdict, n, pixel, key0, key1, frame, purpose)
-            for i in range(n):
-                if means[start + i] >= _INVERSION_BELOW:
-                    out[start + i] = np.uint32(count[i])
+            _uniforms(small_pixel, n_small, 0, key0, key1, frame, purpose, work[0], work[1])
+            _invert(small, work[0], n_small, work[2], work[3], work[4])
+            for i in range(n_small):
+                out[small_pixel[i] - first_pixel] = np.uint32(work[4, i])
+        if n_large:
+            below = out[large_pixel[0] - first_pixel :]
+            _reject(large, large_pixel, n_large, key0, key1, frame, purpose, work, verdict, below)
     return -1
 
 
