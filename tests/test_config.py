@@ -88,6 +88,7 @@ def test_the_resolved_file_gives_the_same_run(
         "detector.poni1_mm=1.5",
         "detector.poni2_mm=-2.5",
         "recover.rings.LiCoO2_003.q_per_A=[1.2, 1.4]",
+        "recover.rings.LiCoO2_003.hkl=[0, 0, 3]",
     ]
     run = load_settings("coin_cell", preset, overrides)
     path = tmp_path_factory.mktemp("run") / "config.toml"

@@ -129,6 +129,14 @@ class WindowSettings(Settings):
         return tuple(_rising_range(q_per_A) for q_per_A in ranges)
 
 
+class LineSettings(WindowSettings):
+    """A window on one reflection, which a recovery may be told the identity of."""
+
+    cif: str = _setting("", "structure, a CIF shipped with the package or a file")
+    hkl: tuple[Count, Count, Count] | None = Field(default=None, description="Miller indices")
+    material: str = _setting("", "name of the phase in the report")
+
+
 class RecoverSettings(Settings):
     """Integration, reconstruction and fits."""
 
@@ -142,9 +150,9 @@ class RecoverSettings(Settings):
     filter: Literal["ramlak", "hann", "shepp-logan", "cosine", "hamming"] = _setting(
         "ramlak", "filter of the back-projection"
     )
-    rings: dict[str, WindowSettings] = _setting({}, "rings resolved in azimuth")
+    rings: dict[str, LineSettings] = _setting({}, "rings resolved in azimuth")
     channels: dict[str, WindowSettings] = _setting({}, "ranges of Q summed into one map each")
-    peaks: dict[str, WindowSettings] = _setting({}, "peaks fitted with a Gaussian in each voxel")
+    peaks: dict[str, LineSettings] = _setting({}, "peaks fitted with a Gaussian in each voxel")
 
     @model_validator(mode="after")
     def _ordered(self) -> "RecoverSettings":
