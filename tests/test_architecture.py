@@ -38,6 +38,7 @@ HOMES = {
     "h5py": ("scanfile/",),
     "hdf5plugin": ("scanfile/",),
     "matplotlib": ("judge/",),
+    "PIL": ("judge/palette.py",),
     "jinja2": ("judge/",),
     "skimage": ("judge/",),
     "pydantic": ("config/",),

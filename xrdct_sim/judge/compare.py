@@ -70,6 +70,8 @@ class RawFrame:
     mask: NDArray[np.bool_]
     pixel_mm: tuple[float, float]
     ring_radius_mm: Mapping[str, float]  # rings to mark
+    # Beam centre (row, column) from the outer corner of pixel (0, 0); None: the middle of the panel
+    beam_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,6 +199,8 @@ def correlation(recovered: ArrayLike, truth: ArrayLike) -> Measure:
     .. math:: \mathrm{cov}(r, t) / (\mathrm{std}(r)\,\mathrm{std}(t))
     """
     r, t, note = paired(recovered, truth)
+    if not r.size:
+        return _empty(recovered, truth)
     if r.size < 3:
         return undefined(f"{r.size} voxels are too few to correlate", r.size)
     for name, values in (("truth", t), ("recovery", r)):
@@ -246,7 +248,7 @@ def pulls(error: ArrayLike, error_bar: ArrayLike | None) -> FloatArray:
 def pull_mean(pull: FloatArray) -> Measure:
     """Mean pull: 0 where the recovery has no bias beside its error bars."""
     if not pull.size:
-        return undefined("no error bars")
+        return undefined("no voxel with an error bar")
     return Measure(value=float(pull.mean()), n_voxels=pull.size, error=pull.size**-0.5)
 
 
@@ -254,7 +256,7 @@ def pull_std(pull: FloatArray) -> Measure:
     """Spread of the pulls, their standard deviation: 1 where the error bars tell the scatter."""
     n = pull.size
     if n < 2:
-        return undefined("no error bars" if n == 0 else "one voxel has no spread", n)
+        return undefined("no voxel with an error bar" if n == 0 else "one voxel has no spread", n)
     return Measure(value=float(pull.std(ddof=1)), n_voxels=n, error=(2 * (n - 1)) ** -0.5)
 
 
@@ -269,7 +271,7 @@ def error_bar_coverage(pull: FloatArray) -> Measure:
     """
     n = pull.size
     if n == 0:
-        return undefined("no error bars")
+        return undefined("no voxel with an error bar")
     k = int(np.count_nonzero(np.abs(pull) <= 1))
     a, b = k + 0.5, n - k + 0.5
     return Measure(value=k / n, n_voxels=n, error=math.sqrt(a * b / (n + 2)) / (n + 1))
