@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.floating]
-FILTERS = ("ram-lak", "hann")
+FILTERS = ("ramlak", "hann", "shepp-logan", "cosine", "hamming")
 ANGLES_PER_STEP = 8  # XLA fuses 8 well; 2 and 4 are several times slower
 UNIFORM = 0.01  # largest departure from even translations, in steps
 
@@ -65,21 +65,30 @@ def angular_weights_rad(rotations_rad: ArrayLike) -> FloatArray:
 def filter_matrix_per_mm(n: int, step_mm: float, name: str) -> FloatArray:
     r"""Filter of n samples as a Toeplitz matrix, 1/mm.
 
-    .. math:: h_0 = \frac1{4\Delta},\; h_{odd} = -\frac1{\pi^2 k^2 \Delta},\; h_{even} = 0
+    .. math:: h(k) = \frac1\Delta\Bigl[\tfrac12 \operatorname{sinc} k
+              - \tfrac14 \operatorname{sinc}^2\tfrac k2\Bigr]
 
-    which is band-limited |f| sampled in space; "hann" multiplies it by (1 + cos(pi f/f_N))/2, that
-    is (h_{k-1} + 2 h_k + h_{k+1})/4.
+    is the band-limited ramp |f|; a window over f is a sum of shifted copies of it: Hann and Hamming
+    shift by one sample, cosine by half a sample, and Shepp-Logan is its mean over one sample.
     """
     if name not in FILTERS:
         raise ValueError(f"filter = {name!r}: must be one of {FILTERS}")
-    k = np.arange(-n, n + 1)
-    odd = k % 2 != 0
-    kernel = np.where(odd, -1 / (np.pi * np.where(odd, k, 1)) ** 2, 0.0) / step_mm
-    kernel[n] = 0.25 / step_mm
-    if name == "hann":
-        kernel[1:-1] = 0.25 * kernel[:-2] + 0.5 * kernel[1:-1] + 0.25 * kernel[2:]
+
+    def ramp(k: FloatArray) -> FloatArray:
+        return np.asarray((0.5 * np.sinc(k) - 0.25 * np.sinc(k / 2) ** 2) / step_mm)
+
+    k = np.arange(1 - n, n) * 1.0
+    if name == "ramlak":
+        kernel = ramp(k)
+    elif name == "shepp-logan":
+        kernel = -2 / (np.pi**2 * (4 * k**2 - 1)) / step_mm
+    elif name == "cosine":
+        kernel = 0.5 * (ramp(k - 0.5) + ramp(k + 0.5))
+    else:
+        middle = 0.5 if name == "hann" else 0.54
+        kernel = middle * ramp(k) + 0.5 * (1 - middle) * (ramp(k - 1) + ramp(k + 1))
     lag = np.arange(n)[:, None] - np.arange(n)[None, :]
-    return np.asarray(kernel[lag + n])
+    return np.asarray(kernel[lag + n - 1])
 
 
 def make_plan(
@@ -87,7 +96,7 @@ def make_plan(
     rotations_rad: ArrayLike,
     rotation_axis_mm: float,
     *,
-    filter_name: str = "ram-lak",
+    filter_name: str = "ramlak",
     kept: NDArray[np.bool_] | None = None,
 ) -> Plan:
     """Prepare the back-projection of a scan.
@@ -101,7 +110,7 @@ def make_plan(
     rotation_axis_mm
         Motor position at which the rotation axis stands in the beam.
     filter_name
-        "ram-lak" or "hann".
+        One of FILTERS.
     kept
         Rotations to use; all if not given.
     """
@@ -290,6 +299,8 @@ def fill_missing(
     A filled ray's noise is that of the interpolation; its correlation with the neighbours, and
     what the object did in between, are not in the variance.
     """
+    if measured.all():
+        return sinogram, variance, np.ones(measured.shape[1], dtype=bool)
     filled, noise = sinogram.copy(), variance.copy()
     kept = np.asarray(measured.any(axis=0), dtype=bool)
     for rotation in np.flatnonzero(kept & ~measured.all(axis=0)):

@@ -1,0 +1,93 @@
+"""Maps with units, error bars and the status that explains their gaps.
+
+Left out: any fit; what was fitted is only named and given its unit here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrdct_sim.recover.binning import Window
+from xrdct_sim.recover.least_squares import FitMaps
+from xrdct_sim.recover.phases import volume_fraction
+from xrdct_sim.recover.settings import Channel
+
+FloatArray = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """One quantity over all slices, ``(slice, y, x)``; NaN where there is no value."""
+
+    value: FloatArray
+    error: FloatArray  # standard deviation
+    unit: str  # ASCII
+    status: str = ""  # name of the status map that explains its NaN; none = field of view
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cube:
+    """A spectrum per voxel, ``(slice, y, x, channel)``; NaN outside the field of view."""
+
+    value: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    unit: str
+
+
+def channel_map(q_per_A: FloatArray, cube: Cube, channel: Channel) -> Map:
+    """Mean over a range of Q, less the mean of the ranges beside it; 1/mm/sr."""
+    value, variance = _mean_over(q_per_A, cube, channel.q_per_A)
+    for window in channel.background_per_A:
+        level, noise = _mean_over(q_per_A, cube, window)
+        value = value - level / len(channel.background_per_A)
+        variance = variance + noise / len(channel.background_per_A) ** 2
+    return Map(value=value, error=np.sqrt(variance), unit=cube.unit)
+
+
+def _mean_over(q_per_A: FloatArray, cube: Cube, window: Window) -> tuple[FloatArray, FloatArray]:
+    part = np.flatnonzero((q_per_A >= window[0]) & (q_per_A <= window[1]))
+    if len(part) == 0:
+        raise ValueError(f"channel {window[0]} to {window[1]} 1/Å: holds no radial bin")
+    chosen = slice(int(part[0]), int(part[-1]) + 1)
+    known = np.isfinite(cube.value[..., chosen])
+    count = np.where(known.any(axis=-1), known.sum(axis=-1), np.nan)
+    total = np.sum(cube.value[..., chosen], axis=-1, where=known, dtype=np.float64)
+    noise = np.sum(cube.variance[..., chosen], axis=-1, where=known, dtype=np.float64)
+    return total / count, noise / count**2
+
+
+def peak_maps(name: str, fit: FitMaps) -> dict[str, Map]:
+    """Area, centre and width of a fitted peak."""
+    units = {"area": "1/mm/sr/angstrom", "centre": "1/angstrom", "sigma": "1/angstrom"}
+    return {
+        f"{name}_{key}": Map(
+            value=fit.value[key], error=fit.error[key], unit=unit, status=f"{name}_peak"
+        )
+        for key, unit in units.items()
+    }
+
+
+def texture_maps(name: str, fit: FitMaps) -> dict[str, Map]:
+    """Width, direction, amplitude and background of a ring's lobes."""
+    columns = {
+        "width": ("width_rad", "rad"),
+        "direction": ("centre_rad", "rad"),
+        "amplitude": ("amplitude", "1/mm/sr/angstrom"),
+        "background": ("background", "1/mm/sr/angstrom"),
+    }
+    return {
+        f"{name}_{key}": Map(
+            value=fit.value[column],
+            error=fit.error[column],
+            unit=unit,
+            status=f"{name}_texture",
+        )
+        for key, (column, unit) in columns.items()
+    }
+
+
+def fraction_map(name: str, fit: FitMaps, reference: float) -> Map:
+    """Volume fraction from a peak's area and that of the solid phase."""
+    value, error = volume_fraction(fit.value["area"], fit.error["area"], reference)
+    return Map(value=value, error=error, unit="1", status=f"{name}_peak")
