@@ -176,13 +176,13 @@ def scan_plan(n_translations=9, step_mm=0.9, n_rotations=4, range_rad=np.pi, **c
 def experiment(
     phantom: Phantom,
     scan: ScanPlan,
-    effects: Effects = Effects(),
+    effects: Effects | None = None,
     accuracy: Accuracy = COARSE,
     source: Beam | None = None,
     panel: tuple[Detector, str] | None = None,
 ) -> Experiment:
     """Everything put together."""
-    source = source or beam()
+    source, effects = source or beam(), effects or Effects()
     camera, poni = panel or detector()
     layout, tables = plan(
         phantom, materials(), sensor_material(), source, camera, effects, accuracy

@@ -6,6 +6,7 @@ Left out: divergence, and tails of the spectrum (it is a Gaussian).
 from dataclasses import dataclass, field
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from xrdct_sim.physics.constants import HC_KEV_A
@@ -33,11 +34,11 @@ class Beam:
     @property
     def height_sigma_mm(self) -> float | jax.Array:
         """Vertical standard deviation, mm."""
-        return self.height_fwhm_mm / FWHM_PER_SIGMA
+        return self.height_fwhm_mm / float(FWHM_PER_SIGMA)
 
-    def blur_variance_mm2(self) -> float | jax.Array:
+    def blur_variance_mm2(self) -> jax.Array:
         r"""Variance that the footprint adds to a ring's radius, :math:`(w^2/12 + \sigma_z^2)/2`.
 
         The mean over the ring's azimuth of the footprint's variance along the radius.
         """
-        return 0.5 * (self.width_mm**2 / 12 + self.height_sigma_mm**2)
+        return 0.5 * (jnp.square(self.width_mm) / 12 + jnp.square(self.height_sigma_mm))

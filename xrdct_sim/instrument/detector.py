@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xrdct_sim.instrument.beam import FWHM_PER_SIGMA
-
-Array = jax.Array | np.ndarray
+from xrdct_sim.physics.arrays import Array
 
 
 @jax.tree_util.register_dataclass
@@ -39,7 +38,7 @@ class Detector:
         rotations = jnp.asarray(self.rotations_rad)
         return self.distance_mm / (jnp.cos(rotations[0]) * jnp.cos(rotations[1]))
 
-    def blur_variance_mm2(self, point_spread: bool) -> float | jax.Array:
+    def blur_variance_mm2(self, point_spread: bool) -> jax.Array:
         r"""Variance of a ring's radius from point spread and pixel aperture.
 
         .. math:: \sigma_{psf}^2 + p_1 p_2/12
@@ -48,7 +47,7 @@ class Detector:
         wrong in the fourth moment only.
         """
         aperture = self.pixel_mm[0] * self.pixel_mm[1] / 12
-        return aperture + point_spread * (self.psf_fwhm_mm / FWHM_PER_SIGMA) ** 2
+        return aperture + point_spread * jnp.square(self.psf_fwhm_mm / FWHM_PER_SIGMA)
 
 
 def sensor_efficiency(mu_per_mm: Array, thickness_mm: Array, cos_incidence: Array) -> jax.Array:
@@ -67,7 +66,7 @@ def sensor_depths(
     ``(n_nodes, *cos_incidence.shape)`` that add up to 1.
     """
     nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
-    depths = 0.5 * (nodes + 1) * thickness_mm
+    depths = jnp.asarray(0.5 * (nodes + 1)) * thickness_mm
     cosine = jnp.asarray(cos_incidence)
     density = jnp.exp(-mu_per_mm * depths.reshape(-1, *[1] * cosine.ndim) / cosine)
     share = density * weights.reshape(-1, *[1] * cosine.ndim)

@@ -86,7 +86,7 @@ def reference_patterns(
 def _harmonic_cells(
     simulated: SimulatedScan, sums: CellSums, binning: Binning
 ) -> NDArray[np.float64]:
-    """Expected counts of the cells for each unit harmonic on the axis, ``(n_harmonics, n_cells)``."""
+    """Expected counts of cells for each unit harmonic on the axis, (n_harmonics, n_cells)."""
     layout, patterns = simulated.experiment.layout, simulated.prepared.patterns
     if layout.textured is None:
         return np.zeros((0, binning.n_cells))
@@ -168,7 +168,7 @@ def scan_mean_coefficients(
         mean = jax.lax.map(turned, jnp.asarray(rotations_rad)).mean(axis=0)
         fibre = zonal_coefficients(march_r, l_max)[:, degrees // 2] * mean
         random = jnp.asarray(degrees == 0, fibre.dtype)
-        return ordered[:, None] * fibre + (1 - ordered[:, None]) * random
+        return jnp.asarray(ordered[:, None] * fibre + (1 - ordered[:, None]) * random)
 
     ordered = jnp.broadcast_to(jnp.asarray(texture.ordered), texture.march_r.shape)
     return np.asarray(averaged(texture.axis, texture.march_r, ordered), float)

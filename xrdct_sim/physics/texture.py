@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = jax.Array | np.ndarray
+from xrdct_sim.physics.arrays import Array
 
 
 def march_dollase(cos_chi: Array, march_r: Array) -> jax.Array:
@@ -168,7 +168,7 @@ def direction_harmonics(direction: Array, l_max: int, m_max: int) -> jax.Array:
 
 
 def _reduced_legendre(z: jax.Array, l_max: int, m_max: int) -> jax.Array:
-    r"""Schmidt functions :math:`S_{lm}(\cos\vartheta)/\sin^m\vartheta`, ``(l_max + 1, ..., m_max + 1)``.
+    r"""Schmidt functions :math:`S_{lm}/\sin^m\vartheta`, shape ``(l_max + 1, ..., m_max + 1)``.
 
     .. math:: \sqrt{l^2 - m^2}\,S_{lm} = (2l - 1)\,z\,S_{l-1,m} - \sqrt{(l-1)^2 - m^2}\,S_{l-2,m}
     """
@@ -182,7 +182,7 @@ def _reduced_legendre(z: jax.Array, l_max: int, m_max: int) -> jax.Array:
     start = np.where(degree == order, sectoral, 0)
 
     def step(
-        carry: tuple[jax.Array, jax.Array], row: tuple[jax.Array, jax.Array, jax.Array]
+        carry: tuple[jax.Array, jax.Array], row: tuple[jax.Array, ...]
     ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         before, current = carry
         first, second, own = row

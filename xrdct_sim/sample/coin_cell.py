@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.physics.texture import rotate_about_z
 from xrdct_sim.sample.fields import RandomField, bounded, draw_field
 from xrdct_sim.sample.phantom import Phantom, TextureField, TextureLimits
 from xrdct_sim.sample.shapes import (
-    Array,
     Coordinate,
     Footprint,
     distance_from_axis,
@@ -286,6 +286,6 @@ def _check_room(p: Mapping[str, Mapping[str, float | str]]) -> None:
     drop = 1e3 * radius * float(np.sin(np.deg2rad(float(film["tilt_deg"]))))
     if drop > below:
         raise ValueError(
-            f"film.tilt_deg = {film['tilt_deg']} is out of range: the foil's rim sinks {drop:.0f} um, "
-            f"can.floor_um leaves {below:.0f} um"
+            f"film.tilt_deg = {film['tilt_deg']} is out of range: the foil's rim sinks "
+            f"{drop:.0f} um, can.floor_um leaves {below:.0f} um"
         )

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xrdct_sim.physics.arrays import Array
+
 N_WAVES = 48
 
 
@@ -26,13 +28,14 @@ class RandomField:
     phases_rad: np.ndarray  # (N,)
     correlation_mm: float | jax.Array
 
-    def __call__(self, points_mm: jax.Array | np.ndarray) -> jax.Array:
+    def __call__(self, points_mm: Array) -> jax.Array:
         """Field at points ``(..., >= 2)`` (x, y first), shape ``(...)``."""
         xy = jnp.asarray(points_mm)[..., :2] / self.correlation_mm
         waves = jnp.asarray(self.directions, xy.dtype)
         phases = jnp.asarray(self.phases_rad, xy.dtype)
         argument = xy[..., :1] * waves[:, 0] + xy[..., 1:] * waves[:, 1] + phases
-        return np.sqrt(2 / N_WAVES) * jnp.sum(jnp.cos(argument), axis=-1)
+        total = jnp.sum(jnp.cos(argument), axis=-1)
+        return total * float(np.sqrt(2 / N_WAVES))
 
 
 def draw_field(seed: int, purpose: int, correlation_mm: float | jax.Array) -> RandomField:

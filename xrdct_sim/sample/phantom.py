@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from xrdct_sim.sample.shapes import Array, Footprint
+from xrdct_sim.physics.arrays import Array
+from xrdct_sim.sample.shapes import Footprint
 
 
 @jax.tree_util.register_dataclass

@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.physics.texture import rotate_about_z
-
-Array = jax.Array | np.ndarray
 
 
 @jax.tree_util.register_dataclass
@@ -45,7 +44,7 @@ def _second_integral(z: jax.Array) -> jax.Array:
     """Second antiderivative of the normal density: ((z² + 1) Phi(z) + z phi(z)) / 2."""
     normal = 0.5 * (1 + jax.scipy.special.erf(z / np.sqrt(2)))
     density = jnp.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    return 0.5 * ((z * z + 1) * normal + z * density)
+    return jnp.asarray(0.5 * ((z * z + 1) * normal + z * density))
 
 
 def cumulative_footprint(
@@ -53,10 +52,8 @@ def cumulative_footprint(
 ) -> jax.Array:
     r"""Share of the footprint that lies beyond a face.
 
-    .. math:: F(u) = \frac{\sigma^2}{ab}\Bigl[
-        \Phi_2\bigl(\tfrac{u + (a+b)/2}{\sigma}\bigr) - \Phi_2\bigl(\tfrac{u + (a-b)/2}{\sigma}\bigr)
-        - \Phi_2\bigl(\tfrac{u - (a-b)/2}{\sigma}\bigr) + \Phi_2\bigl(\tfrac{u - (a+b)/2}{\sigma}\bigr)
-        \Bigr]
+    .. math:: F(u) = \frac{\sigma^2}{ab}\left[\Phi_2(z_{++}) - \Phi_2(z_{+-}) - \Phi_2(z_{-+})
+        + \Phi_2(z_{--})\right], \qquad z_{\pm\pm} = \frac{u \pm a/2 \pm b/2}{\sigma}
 
     the distribution of the sum of two uniform variables of widths a, b and a normal one, with
     :math:`\Phi_2'' = \varphi`.
@@ -74,14 +71,15 @@ def cumulative_footprint(
 
     Notes
     -----
-    For single precision the boxes are kept above 0.8 sigma (variance kept; excess kurtosis -0.007) and sigma above a
-    twentieth of the wider box; the mean position of the face, and so areas, do not change.
+    For single precision sigma is kept above a twentieth of the wider box and the boxes above
+    0.8 sigma, at unchanged variance (excess kurtosis -0.007). The mean position of the face, and
+    so areas, do not change.
     """
-    sigma = jnp.maximum(jnp.asarray(sigma_mm), 1e-6)
+    wider = jnp.maximum(first_mm, second_mm)
+    sigma = jnp.maximum(jnp.maximum(sigma_mm, 0.05 * wider), 1e-6)
     a = jnp.maximum(first_mm, 0.8 * sigma)
     b = jnp.maximum(second_mm, 0.8 * sigma)
-    variance = sigma**2 - (a**2 - first_mm**2 + b**2 - second_mm**2) / 12
-    sigma = jnp.maximum(jnp.sqrt(jnp.maximum(variance, 1e-14)), 0.05 * jnp.maximum(a, b))
+    sigma = jnp.sqrt(sigma**2 - (a**2 - first_mm**2 + b**2 - second_mm**2) / 12)
     reach = 0.5 * (a + b) + 6 * sigma
     u = jnp.clip(depth_mm, -reach, reach)
     corners = 0.5 * jnp.stack(jnp.broadcast_arrays(a + b, a - b, b - a, -a - b), axis=-1)

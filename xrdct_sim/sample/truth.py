@@ -43,7 +43,7 @@ class VoxelTruth:
 
 def grid_centres_mm(n_voxels: int, step_mm: float) -> NDArray[np.float64]:
     """Voxel centres along one side, symmetric about the rotation axis, mm."""
-    return (np.arange(n_voxels) - (n_voxels - 1) / 2) * step_mm
+    return np.asarray((np.arange(n_voxels) - (n_voxels - 1) / 2) * step_mm, np.float64)
 
 
 def voxel_truth(
@@ -135,7 +135,7 @@ def scan_mean_pole_density(
 
         turned = jax.lax.map(rotated, angles).mean(axis=0)
         fibre = (zonal_coefficients(march_r, l_max)[:, degrees // 2] * turned) @ looking.T
-        return (1 - ordered[:, None]) + ordered[:, None] * fibre
+        return jnp.asarray((1 - ordered[:, None]) + ordered[:, None] * fibre)
 
     ordered = jnp.broadcast_to(jnp.asarray(texture.ordered), texture.march_r.shape)
     count = len(texture.march_r)

@@ -16,12 +16,11 @@ import numpy as np
 from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector, sensor_efficiency
 from xrdct_sim.instrument.geometry import panel_arrays
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.simulate.layout import Layout
 from xrdct_sim.simulate.patterns import Patterns
 from xrdct_sim.simulate.rays import Rays
 from xrdct_sim.simulate.texture_map import texture_map
-
-Array = jax.Array | np.ndarray
 
 
 class Pixels(NamedTuple):

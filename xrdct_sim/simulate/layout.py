@@ -45,7 +45,8 @@ class Layout:
 
     def depths_mm(self) -> np.ndarray:
         """Sample positions along the beam, ``(n_depths,)``, mm from the rotation axis."""
-        return (np.arange(self.n_depths) + 0.5) * self.depth_step_mm - self.depth_reach_mm
+        places = (np.arange(self.n_depths) + 0.5) * self.depth_step_mm
+        return np.asarray(places - self.depth_reach_mm)
 
     def bin_centres_mm(self) -> np.ndarray:
         """Depth bins of the untextured scattering, ``(n_bins,)``."""
@@ -57,7 +58,7 @@ class Layout:
 
     def radii_mm(self) -> np.ndarray:
         """Radii of the profiles on the reference plane, ``(n_radii,)``, from 0."""
-        return np.arange(self.n_radii) * self.radius_step_mm
+        return np.asarray(np.arange(self.n_radii) * self.radius_step_mm)
 
     @property
     def radii_per_interval(self) -> int:
@@ -93,8 +94,8 @@ def plan_layout(
     """Choose all sizes from concrete values.
 
     ``widest_ring_rad`` is the largest standard deviation in 2 theta that a material gives a
-    ring, without bandwidth and blur; ``corner_radius_mm`` is the largest radius of a pixel on the reference plane, that is, at
-    the panel's distance along the beam and normal to it.
+    ring, without bandwidth and blur; ``corner_radius_mm`` is the largest radius of a pixel on the
+    reference plane, that is, at the panel's distance along the beam and normal to it.
     """
     distance = float(detector.beam_distance_mm)
     reach = phantom.radius_mm

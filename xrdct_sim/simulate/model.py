@@ -12,16 +12,15 @@ from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector
 from xrdct_sim.instrument.effects import Effects
 from xrdct_sim.instrument.geometry import panel_arrays
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.physics.materials import Material
 from xrdct_sim.physics.texture import degree_for
 from xrdct_sim.sample.phantom import Phantom
 from xrdct_sim.simulate.frames import Pixels, expected_counts, look_at_pixels, radial_profiles
 from xrdct_sim.simulate.layout import Layout, plan_layout
 from xrdct_sim.simulate.patterns import Patterns, build_patterns
-from xrdct_sim.simulate.rays import Rays, trace_rays
+from xrdct_sim.simulate.rays import trace_rays
 from xrdct_sim.simulate.tables import MaterialTable, material_table
-
-Array = jax.Array | np.ndarray
 
 
 class Prepared(NamedTuple):
@@ -109,7 +108,7 @@ def trace_block(
     beam: Beam,
     prepared: Prepared,
     translations_mm: Array,
-    rotation_rad: Array,
+    rotation_rad: float | jax.Array,
     height_mm: Array,
     exposure_s: Array,
     layout: Layout,
@@ -175,7 +174,7 @@ def expected_frame(
         counts = frame_without_texture(block.profiles[0], prepared, dark, layout)
     else:
         counts = frame_with_texture(block.profiles[0], block.texture[0], prepared, dark, layout)
-    return counts.reshape(detector.shape)
+    return jnp.reshape(counts, detector.shape)
 
 
 def frame_of_block(
@@ -184,5 +183,7 @@ def frame_of_block(
     """Expected counts of the frame at translation ``index`` of a block, ``(n_pixels,)``."""
     profiles = block.profiles[index]
     if layout.textured is None or not bool(jnp.any(block.texture[index, :, 0] > 0)):
-        return frame_without_texture(profiles, prepared, dark_counts, layout)
-    return frame_with_texture(profiles, block.texture[index], prepared, dark_counts, layout)
+        counts = frame_without_texture(profiles, prepared, dark_counts, layout)
+    else:
+        counts = frame_with_texture(profiles, block.texture[index], prepared, dark_counts, layout)
+    return jnp.asarray(counts)

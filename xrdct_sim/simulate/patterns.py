@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector, sensor_efficiency
@@ -35,8 +34,6 @@ from xrdct_sim.simulate.rings import (
 )
 from xrdct_sim.simulate.tables import MaterialTable, RingTable, SmoothTable
 from xrdct_sim.simulate.texture_map import interval_matrix, node_harmonics, texture_profiles
-
-Array = jax.Array | np.ndarray
 
 
 class Patterns(NamedTuple):
@@ -65,7 +62,10 @@ def _smooth_profiles(
     parts = jnp.stack([smooth * part for part in polarisation_parts(two_theta)], axis=1)
     if effects.compton:
         seen = ratio * _compton_efficiency_ratio(table, two_theta, detector, effects.efficiency)
-        found = [seen * jnp.interp(two_theta, table.grid_rad, c) for c in table.compton_per_mm_sr]
+        found = [
+            seen * jnp.interp(two_theta, table.grid_rad, c)
+            for c in jnp.asarray(table.compton_per_mm_sr)
+        ]
         parts = parts + jnp.stack(found, axis=1)
     return parts
 
@@ -122,9 +122,9 @@ def build_patterns(
     plain = stacked[:, :, 0].reshape(-1, layout.n_radii)
     polar = stacked[:, :, 1].reshape(-1, layout.n_radii)
     textured = jnp.zeros((0, layout.n_radii))
-    table = tables[names.index(layout.textured)] if layout.textured is not None else None
-    if table is not None and table.rings is not None:
-        textured = texture_profiles(table.rings, beam, detector, layout)
+    chosen = tables[names.index(layout.textured)].rings if layout.textured else None
+    if chosen is not None:
+        textured = texture_profiles(chosen, beam, detector, layout)
     if layout.effects.sensor_parallax:
         plain, polar, textured = (
             sensor_shift(part, detector, layout) for part in (plain, polar, textured)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from xrdct_sim.instrument.beam import Beam
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.physics.texture import (
     direction_harmonics,
     harmonic_orders,
@@ -21,7 +21,6 @@ from xrdct_sim.sample.phantom import Phantom
 from xrdct_sim.sample.shapes import Footprint
 from xrdct_sim.simulate.layout import Layout, cloud_in_cell
 
-Array = jax.Array | np.ndarray
 FINE_MM = 1e-4
 """Size of the beam when its footprint is switched off, mm."""
 
@@ -34,7 +33,7 @@ class Rays(NamedTuple):
     texture_mm: jax.Array  # (n_translations, n_texture_bins, n_harmonics)
 
 
-def footprint(beam: Beam, layout: Layout, rotation_rad: Array) -> Footprint:
+def footprint(beam: Beam, layout: Layout, rotation_rad: float | jax.Array) -> Footprint:
     """Volume that one sample along the ray stands for."""
     wide = layout.effects.footprint
     return Footprint(
@@ -64,7 +63,7 @@ def trace_rays(
     beam: Beam,
     mu_per_mm: Array,
     translations_mm: Array,
-    rotation_rad: Array,
+    rotation_rad: float | jax.Array,
     height_mm: Array,
     layout: Layout,
 ) -> Rays:

@@ -13,9 +13,8 @@ import numpy as np
 
 from xrdct_sim.instrument.beam import FWHM_PER_SIGMA, Beam
 from xrdct_sim.instrument.detector import Detector, sensor_depths
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.simulate.layout import RING_REACH_SIGMA, Layout
-
-Array = jax.Array | np.ndarray
 
 
 def polarisation_parts(two_theta_rad: Array) -> tuple[jax.Array, jax.Array]:
@@ -71,7 +70,9 @@ def ring_variance_mm2(
     return jnp.maximum(variance - added, 0.25 * variance)
 
 
-def rings(radius_mm: Array, variance_mm2: Array, power: Array, layout: Layout) -> jax.Array:
+def rings(
+    radius_mm: jax.Array, variance_mm2: jax.Array, power: jax.Array, layout: Layout
+) -> jax.Array:
     r"""Sum of Gaussian rings on the radial grid, each normalised to its power per mm.
 
     Parameters
@@ -99,9 +100,9 @@ def rings(radius_mm: Array, variance_mm2: Array, power: Array, layout: Layout) -
 
 
 def ring_factor(radii_mm: Array, distance_mm: Array) -> jax.Array:
-    """From photons per mm of radius and 2 pi of azimuth to the profile: (D²+rho²)^1.5/(2 pi rho D)."""
+    """Profile of one photon per mm of radius, (D² + rho²)^1.5 / (2 pi rho D)."""
     safe = jnp.maximum(radii_mm, 1e-3)
-    return (distance_mm**2 + safe**2) ** 1.5 / (2 * np.pi * safe * distance_mm)
+    return (jnp.square(distance_mm) + safe**2) ** 1.5 / (2 * np.pi * safe * distance_mm)
 
 
 @partial(jax.jit, static_argnames=("layout",))

@@ -206,7 +206,7 @@ class SimulatedScan:
         for axis in (0, 1):
             for step in (-1, 1):
                 grown |= np.roll(dark, step, axis=axis)
-        return grown
+        return np.asarray(grown, bool)
 
     def scan(self) -> Scan:
         """The scan as recovery sees it."""

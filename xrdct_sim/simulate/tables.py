@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from xrdct_sim.physics.arrays import Array
 from xrdct_sim.physics.materials import Material, attenuation_per_mm
 from xrdct_sim.physics.reflections import family_legendre
 from xrdct_sim.physics.scattering import FWHM_PER_SIGMA, compton_ratio
 from xrdct_sim.physics.tables import Rings, material_scattering
 
-Array = jax.Array | np.ndarray
 N_SENSOR_ENERGIES = 48
 
 

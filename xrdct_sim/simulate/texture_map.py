@@ -26,7 +26,7 @@ from xrdct_sim.simulate.tables import RingTable
 
 @partial(jax.jit, static_argnames=("layout",))
 def texture_profiles(table: RingTable, beam: Beam, detector: Detector, layout: Layout) -> jax.Array:
-    """Azimuthal-mean polarised profiles, ``(n_texture_bins * n_degrees, n_radii)``, degree fastest."""
+    """Profiles of each depth bin and degree (degree fastest), ``(n_bins * n_degrees, n_radii)``."""
     distance = detector.beam_distance_mm
     radii = jnp.asarray(layout.radii_mm())
     bins = layout.texture_bin_centres_mm()
