@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.floating]
 Model = Callable[[jax.Array, jax.Array], jax.Array]
+ROUNDING = 1e-5  # of chi squared: what single precision leaves uncertain at 1000 sigma a point
 
 
 class Status(IntEnum):
@@ -291,7 +292,7 @@ def _solve_one(
         trial_cost = cost_of(trial)
         better = trial_cost <= cost
         gain = gradient @ newton
-        finished = (gain <= decrement + 1e-6 * cost) & (better | (damping > 1.0))
+        finished = (gain <= decrement + ROUNDING * cost) & (better | (damping > 1.0))
         damping = jnp.where(better, jnp.maximum(damping / 8, 1e-6), damping * 8)
         value, cost = jnp.where(better, trial, value), jnp.where(better, trial_cost, cost)
         return value, cost, damping, count + 1, finished
