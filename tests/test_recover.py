@@ -243,3 +243,28 @@ def test_sums_need_the_histogram_and_windows_need_bins() -> None:
     narrow = replace(SETTINGS, channels={"none": Channel(q_per_A=(1.2001, 1.2002))})
     with pytest.raises(ValueError, match="holds no radial bin"):
         recover(scan_without_frames(info), narrow, counts=counts)
+
+
+def test_slices_are_recovered_side_by_side() -> None:
+    """Two slices, frames interleaved, the second twice as bright: each lands in its place."""
+    info = record(monitor=3e9)
+    binning = make_binning(info, SETTINGS.binning)
+    mean = mean_counts(info, binning)
+    place = np.repeat(info.place, 2, axis=0)
+    place[1::2, 0] = 1
+    both = replace(
+        info,
+        heights_mm=np.array([0.0, 0.1]),
+        place=place,
+        exposure_s=np.repeat(info.exposure_s, 2),
+        monitor_photons=np.repeat(info.monitor_photons, 2),
+    )
+    counts = np.repeat(mean, 2, axis=0)
+    counts[1::2] *= 2
+    settings = replace(SETTINGS, rotation_axis_mm=AXIS)
+    result = recover(scan_without_frames(both), settings, counts=counts)
+    alone = recover(scan_without_frames(info), settings, counts=mean)
+    np.testing.assert_array_equal(result.cube.value[0], alone.cube.value[0])
+    np.testing.assert_allclose(result.cube.value[1], 2 * alone.cube.value[0], rtol=1e-5)
+    ratio = result.maps["003_area"].value[1] / result.maps["003_area"].value[0]
+    assert np.median(ratio[core(ratio)]) == pytest.approx(2, rel=1e-4)

@@ -31,13 +31,20 @@ def slice_of(scan: Scan, index: int) -> Scan:
         monitor_photons=scan.info.monitor_photons[frames],
         diode_photons=None if diode is None else diode[frames],
     )
-    return Scan(info=info, frame=lambda i: scan.frame(int(frames[i])))
+    visit = None
+    if scan.visit is not None:
+        rank = np.full(scan.info.n_frames, -1, dtype=np.intp)
+        rank[frames] = np.arange(len(frames))
+        visit = rank[scan.visit][rank[scan.visit] >= 0]
+    return Scan(info=info, frame=lambda i: scan.frame(int(frames[i])), visit=visit)
 
 
 def cell_counts(
     scan: Scan, binning: Binning, progress: Progress | None = None, n_threads: int = 2
-) -> NDArray[np.int64]:
+) -> NDArray[np.number]:
     """Sum the counts of every frame over the cells; whole numbers, exact.
+
+    Frames of expected counts, which are not whole, are summed in double precision.
 
     Parameters
     ----------
@@ -54,8 +61,13 @@ def cell_counts(
     -------
         ``(n_frames, n_cells)``.
     """
-    adder = adder_of(binning, np.int64)
-    sums = np.empty((scan.info.n_frames, binning.n_cells), dtype=np.int64)
+    order = scan.order()
+    kind = np.asarray(scan.frame(order[0])).dtype.kind if order else "u"
+    if kind not in "iuf":
+        raise ValueError(f"frame {order[0]}: counts are of kind {kind!r}, must be numbers")
+    dtype = np.float64 if kind == "f" else np.int64
+    adder = adder_of(binning, dtype)
+    sums = np.empty((scan.info.n_frames, binning.n_cells), dtype=dtype)
 
     def add(index: int) -> None:
         frame = np.asarray(scan.frame(index))
@@ -63,12 +75,12 @@ def cell_counts(
             raise ValueError(
                 f"frame {index}: has shape {frame.shape}, the scan says {scan.info.shape}"
             )
-        if frame.dtype.kind not in "iu":
-            raise ValueError(f"frame {index}: counts are {frame.dtype}, must be whole numbers")
-        sums[index] = adder @ frame.ravel().astype(np.int64)
+        if frame.dtype.kind != kind and (frame.dtype.kind not in "iu" or kind == "f"):
+            raise ValueError(f"frame {index}: counts are {frame.dtype}, unlike the first frame's")
+        sums[index] = adder @ frame.ravel().astype(dtype)
 
     with ThreadPoolExecutor(n_threads) as pool:
-        for done, _ in enumerate(pool.map(add, range(scan.info.n_frames)), start=1):
+        for done, _ in enumerate(pool.map(add, order), start=1):
             if progress is not None:
                 progress(done, scan.info.n_frames)
     return sums

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xrdct_sim.recover.binning import Window
 from xrdct_sim.recover.least_squares import FitMaps
-from xrdct_sim.recover.phases import volume_fraction
+from xrdct_sim.recover.phases import fibre_mean, volume_fraction
 from xrdct_sim.recover.settings import Channel
 
 FloatArray = NDArray[np.floating]
@@ -91,3 +91,12 @@ def fraction_map(name: str, fit: FitMaps, reference: float) -> Map:
     """Volume fraction from a peak's area and that of the solid phase."""
     value, error = volume_fraction(fit.value["area"], fit.error["area"], reference)
     return Map(value=value, error=error, unit="1", status=f"{name}_peak")
+
+
+def ring_fraction_map(
+    azimuth_rad: FloatArray, ring: Cube, direction_rad: FloatArray, reference: float
+) -> Map:
+    """Volume fraction from a textured ring's mean over all orientations."""
+    mean, variance = fibre_mean(ring.value, ring.variance, azimuth_rad, direction_rad)
+    value, error = volume_fraction(mean, np.sqrt(variance), reference)
+    return Map(value=value, error=error, unit="1")

@@ -4,8 +4,8 @@ r"""From a peak's area to the volume fraction of its phase, on the absolute scal
           A_h = \frac{C_h}{2\pi \sin 2\theta} \frac{dQ}{d2\theta}, \qquad
           \frac{dQ}{d2\theta} = \frac{2\pi \cos\theta}{\lambda}
 
-Left out: texture (the area must be the powder's, that is the mean over all orientations), peaks
-of other phases in the window, extinction.
+Left out: peaks of other phases in the window, extinction. A textured ring's plain mean is not
+that of a powder: :func:`fibre_mean` gives the mean over all orientations instead.
 """
 
 import numpy as np
@@ -59,3 +59,46 @@ def volume_fraction(
 ) -> tuple[FloatArray, FloatArray]:
     """Volume fraction and its standard deviation from a peak's area and that of the solid."""
     return area / reference, error / reference
+
+
+def fibre_mean(
+    profile: FloatArray,
+    variance: FloatArray,
+    azimuth_rad: FloatArray,
+    direction_rad: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    r"""Mean over all orientations of a ring that an axial texture modulates, and its variance.
+
+    .. math:: \langle I\rangle = \frac{\sum_\chi I(\chi)\,|\sin(\chi - c)|}
+                                {\sum_\chi |\sin(\chi - c)|}
+
+    At a small Bragg angle the ring is a great circle through the fibre axis; the pole density
+    depends on the angle from the axis alone, so that a great circle, weighted by the area of its
+    zones, is the whole sphere, whose mean is that of a powder.
+
+    Parameters
+    ----------
+    profile, variance
+        Ring profiles, ``(..., n_azimuth)``; NaN sectors are left out.
+    azimuth_rad
+        Centres of the sectors, ``(n_azimuth,)``.
+    direction_rad
+        Azimuth c of the fibre axis, ``(...)``; 90 degrees where it is NaN.
+
+    Returns
+    -------
+        Mean and variance, shape ``(...)``.
+
+    Notes
+    -----
+    Exact for an axis in the plane of the detector as theta goes to 0. An axis tilted by t out of
+    that plane, or a Bragg angle theta, errs by some a_2 (t² + theta²)/2: 0.2 % at 2 degrees.
+    """
+    direction = np.where(np.isfinite(direction_rad), direction_rad, np.pi / 2)
+    known = np.isfinite(profile)
+    weight = np.where(known, np.abs(np.sin(azimuth_rad - direction[..., None])), 0.0)
+    total = weight.sum(axis=-1)
+    total = np.where(total > 0, total, np.nan)
+    mean = np.sum(weight * np.where(known, profile, 0.0), axis=-1) / total
+    spread = np.sum(weight**2 * np.where(known, variance, 0.0), axis=-1) / total**2
+    return mean, spread

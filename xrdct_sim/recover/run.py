@@ -6,6 +6,7 @@ Left out: correction of absorption along the diffracted ray, of depth in sample 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,18 @@ from xrdct_sim.recover.centre import RotationAxis, find_axis
 from xrdct_sim.recover.counting import Progress, cell_counts, slice_of
 from xrdct_sim.recover.integrate import (
     Integrated,
-    RingProfile,
     integrate,
     integrate_frames_by_pyfai,
 )
-from xrdct_sim.recover.maps import Cube, Map, channel_map, fraction_map, peak_maps, texture_maps
+from xrdct_sim.recover.maps import (
+    Cube,
+    Map,
+    channel_map,
+    fraction_map,
+    peak_maps,
+    ring_fraction_map,
+    texture_maps,
+)
 from xrdct_sim.recover.peaks import fit_peak
 from xrdct_sim.recover.phases import reference_area
 from xrdct_sim.recover.reconstruct import (
@@ -79,13 +87,18 @@ def recover(
     binning = make_binning(scan.info, settings.binning)
     integrated = _integrate_slices(scan, settings, binning, progress, counts)
     axis = _axis(scan, integrated, settings)
-    slices = [
-        _recover_slice(scan, integrated, settings, axis, index)
-        for index in range(len(scan.info.heights_mm))
-    ]
     translations = scan.info.translations_mm
-    step = abs(float(translations[-1] - translations[0])) / (len(translations) - 1)
-    coordinate = axis_mm(len(translations), step)
+    n, n_slices = len(translations), len(scan.info.heights_mm)
+    step = abs(float(translations[-1] - translations[0])) / max(n - 1, 1)
+    coordinate = axis_mm(n, step)
+    cube = Cube(
+        value=np.empty((n_slices, n, n, binning.n_q), dtype=np.float32),
+        variance=np.empty((n_slices, n, n, binning.n_q), dtype=np.float32),
+        unit="1/mm/sr",
+    )
+    slices = [
+        _recover_slice(scan, integrated, settings, axis, index, cube) for index in range(n_slices)
+    ]
     first = slices[0]
     missing = int((~integrated.measured).sum())
     return Recovery(
@@ -97,7 +110,7 @@ def recover(
         q_per_A=integrated.q_per_A,
         azimuth_rad=integrated.azimuth_rad,
         axis=axis,
-        cube=_stack([part.cube for part in slices]),
+        cube=cube,
         rings={name: _stack([part.rings[name] for part in slices]) for name in first.rings},
         maps={
             name: Map(
@@ -116,7 +129,6 @@ def recover(
 
 @dataclass(frozen=True, kw_only=True)
 class _Slice:
-    cube: Cube
     rings: Mapping[str, Cube]
     maps: Mapping[str, Map]
     status: Mapping[str, NDArray[np.int8]]
@@ -132,7 +144,7 @@ def _integrate_slices(
     """Slice by slice, so that the sums over cells of one slice are held at a time."""
     if counts is not None and settings.engine != "histogram":
         raise ValueError(f"engine = {settings.engine!r}: sums without frames need 'histogram'")
-    parts, done = [], 0
+    whole, done = None, 0
     for index in range(len(scan.info.heights_mm)):
         one = slice_of(scan, index)
         report = _shifted(progress, done, scan.info.n_frames)
@@ -146,8 +158,11 @@ def _integrate_slices(
         else:
             own = cell_counts(one, binning, report, settings.n_threads)
             part = integrate(one.info, binning, own, settings.normalisation)
-        parts.append(part)
-    return _joined(parts)
+        whole = whole or _room(part, len(scan.info.heights_mm))
+        _put(whole, index, part)
+    if whole is None:
+        raise ValueError("heights_mm: the scan has no slice")
+    return whole
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
@@ -157,25 +172,31 @@ def _shifted(progress: Progress | None, done: int, total: int) -> Progress | Non
     return lambda here, _: call(done + here, total)
 
 
-def _joined(parts: list[Integrated]) -> Integrated:
-    def join(arrays: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+def _room(part: Integrated, n_slices: int) -> Integrated:
+    """Make room for all slices, like one of them."""
 
-    rings = {
-        name: RingProfile(
-            intensity=join([part.rings[name].intensity for part in parts]),
-            variance=join([part.rings[name].variance for part in parts]),
-            q_per_A=ring.q_per_A,
-        )
-        for name, ring in parts[0].rings.items()
-    }
+    def like(array: NDArray[Any]) -> NDArray[Any]:
+        return np.empty((n_slices, *array.shape[1:]), dtype=array.dtype)
+
     return replace(
-        parts[0],
-        intensity=join([part.intensity for part in parts]),
-        variance=join([part.variance for part in parts]),
-        measured=np.concatenate([part.measured for part in parts]),
-        rings=rings,
+        part,
+        intensity=like(part.intensity),
+        variance=like(part.variance),
+        measured=like(part.measured),
+        rings={
+            name: replace(ring, intensity=like(ring.intensity), variance=like(ring.variance))
+            for name, ring in part.rings.items()
+        },
     )
+
+
+def _put(whole: Integrated, index: int, part: Integrated) -> None:
+    whole.intensity[index] = part.intensity[0]
+    whole.variance[index] = part.variance[0]
+    whole.measured[index] = part.measured[0]
+    for name, ring in part.rings.items():
+        whole.rings[name].intensity[index] = ring.intensity[0]
+        whole.rings[name].variance[index] = ring.variance[0]
 
 
 def _axis(scan: Scan, integrated: Integrated, settings: RecoverySettings) -> RotationAxis:
@@ -205,6 +226,7 @@ def _recover_slice(
     settings: RecoverySettings,
     axis: RotationAxis,
     index: int,
+    into: Cube,
 ) -> _Slice:
     measured = integrated.measured[index]
     plan = make_plan(
@@ -216,8 +238,10 @@ def _recover_slice(
     )
     batch = settings.channel_batch
     cube = _cube(
-        plan, integrated.intensity[index], integrated.variance[index], measured, "1/mm/sr", batch
+        plan, integrated.intensity[index], integrated.variance[index], measured, into.unit, batch
     )
+    into.value[index] = cube.value
+    into.variance[index] = cube.variance
     maps = {
         name: channel_map(integrated.q_per_A, cube, channel)
         for name, channel in settings.channels.items()
@@ -240,7 +264,14 @@ def _recover_slice(
         rings[name] = found
         status[f"{name}_texture"] = lobes.status
         maps |= texture_maps(name, lobes)
-    return _Slice(cube=cube, rings=rings, maps=maps, status=status)
+        if name in settings.ring_reflections:
+            line = settings.ring_reflections[name]
+            reference = reference_area(line.structure, line.hkl, scan.info.energy_keV)
+            direction = lobes.value["centre_rad"]
+            maps[f"{name}_fraction"] = ring_fraction_map(
+                integrated.azimuth_rad, found, direction, reference
+            )
+    return _Slice(rings=rings, maps=maps, status=status)
 
 
 def _cube(

@@ -19,6 +19,14 @@ class Channel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reflection:
+    """The reflection that a ring resolved in azimuth is, for a volume fraction."""
+
+    structure: Structure
+    hkl: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Peak:
     """A peak to fit, and the reflection it is, if a volume fraction is wanted."""
 
@@ -38,6 +46,7 @@ class RecoverySettings:
     rotation_axis_mm: float | None = None  # motor position; None = find it
     channels: Mapping[str, Channel] = field(default_factory=dict)
     peaks: Mapping[str, Peak] = field(default_factory=dict)
+    ring_reflections: Mapping[str, Reflection] = field(default_factory=dict)  # by ring's name
     lobes: LobeSettings = field(default_factory=LobeSettings)
     solver: Solver = field(default_factory=Solver)
     n_threads: int = 2  # frames in work at a time
