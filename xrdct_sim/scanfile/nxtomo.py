@@ -42,14 +42,14 @@ def write_scan(
     header = scan_header(info, _now())
     with created(path) as file:
         write_into(file, header)
-        for index, frame in enumerate(_in_order(scan, n_threads)):
-            if index == 0:
+        for done, (index, frame) in enumerate(_in_order(scan, n_threads), start=1):
+            if done == 1:
                 frames = _create_frames(file, info, frame.dtype)
             if frame.shape != tuple(info.shape):
                 raise ValueError(f"{path}: frame {index} has shape {frame.shape}, not {info.shape}")
             frames[index] = frame
             if progress is not None:
-                progress(index + 1, info.n_frames, "frames")
+                progress(done, info.n_frames, "frames")
         file["entry"]["end_time"] = _now()
 
 
@@ -69,19 +69,21 @@ def _create_frames(file: h5py.File, info: ScanInfo, dtype: np.dtype[Any]) -> h5p
     return frames
 
 
-def _in_order(scan: Scan, n_threads: int) -> Iterator[NDArray[np.integer]]:
-    """Yield each frame in turn; a few are computed ahead."""
+def _in_order(scan: Scan, n_threads: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield each frame with its index, in the scan's best order; a few are computed ahead."""
     with ThreadPoolExecutor(n_threads) as pool:
-        ahead: deque[Future[NDArray[np.integer]]] = deque()
+        ahead: deque[tuple[int, Future[NDArray[Any]]]] = deque()
         try:
-            for index in range(scan.info.n_frames):
-                ahead.append(pool.submit(scan.frame, index))
+            for index in scan.order():
+                ahead.append((index, pool.submit(scan.frame, index)))
                 if len(ahead) > 2 * n_threads:
-                    yield ahead.popleft().result()
+                    first, future = ahead.popleft()
+                    yield first, future.result()
             while ahead:
-                yield ahead.popleft().result()
+                first, future = ahead.popleft()
+                yield first, future.result()
         finally:
-            for future in ahead:
+            for _, future in ahead:
                 future.cancel()
 
 

@@ -10,6 +10,7 @@ translation = -y0, and the beam crosses the sample plane ``z = -height``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,16 @@ class ScanInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """A scan: its record and a way to get frame ``i`` (rows, columns), in counts."""
+    """A scan: its record and a way to get frame ``i`` (rows, columns), in counts.
+
+    ``frame`` is called from several threads. Where frames are computed together, ``visit`` is the
+    order in which they come quickest, ``(n_frames,)``; None = any.
+    """
 
     info: ScanInfo
-    frame: Callable[[int], NDArray[np.integer]]
+    frame: Callable[[int], NDArray[Any]]
+    visit: NDArray[np.intp] | None = None
+
+    def order(self) -> list[int]:
+        """Frames in the order in which they are best asked for."""
+        return list(range(self.info.n_frames)) if self.visit is None else self.visit.tolist()

@@ -79,7 +79,7 @@ def cloud_in_cell(positions_mm: np.ndarray, nodes_mm: np.ndarray) -> np.ndarray:
         return np.ones((len(positions_mm), 1))
     step = nodes_mm[1] - nodes_mm[0]
     place = np.clip((positions_mm - nodes_mm[0]) / step, 0, len(nodes_mm) - 1)
-    return np.clip(1 - np.abs(place[:, None] - np.arange(len(nodes_mm))), 0, None)
+    return np.asarray(np.clip(1 - np.abs(place[:, None] - np.arange(len(nodes_mm))), 0, None))
 
 
 def plan_layout(

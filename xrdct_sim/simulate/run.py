@@ -210,4 +210,4 @@ class SimulatedScan:
 
     def scan(self) -> Scan:
         """The scan as recovery sees it."""
-        return Scan(info=self.info(), frame=self.frame)
+        return Scan(info=self.info(), frame=self.frame, visit=self.visiting_order())
