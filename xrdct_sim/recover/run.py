@@ -237,11 +237,12 @@ def _recover_slice(
         kept=np.asarray(measured.any(axis=0), dtype=bool),
     )
     batch = settings.channel_batch
-    cube = _cube(
-        plan, integrated.intensity[index], integrated.variance[index], measured, into.unit, batch
+    filled, noise, _ = fill_missing(
+        integrated.intensity[index], integrated.variance[index], measured
     )
-    into.value[index] = cube.value
-    into.variance[index] = cube.variance
+    into.value[index] = reconstruct(plan, filled, batch)
+    into.variance[index] = reconstruct_variance(plan, noise, batch)
+    cube = Cube(value=into.value[index], variance=into.variance[index], unit=into.unit)
     maps = {
         name: channel_map(integrated.q_per_A, cube, channel)
         for name, channel in settings.channels.items()
