@@ -13,7 +13,7 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 from xrdct_sim.instrument.geometry import pixel_geometry, read_poni, write_poni
 from xrdct_sim.recover.binning import Binning, BinningSettings, RingWindow, make_binning
 from xrdct_sim.recover.corrections import efficiency, pixel_response, polarisation_factor
-from xrdct_sim.recover.counting import cell_counts, slice_of
+from xrdct_sim.recover.counting import cell_counts
 from xrdct_sim.recover.integrate import integrate, integrate_frames_by_pyfai
 from xrdct_sim.scanfile.scan import Scan, ScanInfo, Sensor
 
@@ -266,20 +266,6 @@ def test_a_dropped_frame_is_nan_and_said_to_be_missing() -> None:
     assert np.isnan(found.intensity[0, 0, 0]).all()
     assert np.isnan(found.rings["a"].intensity[0, 0, 0]).all()
     np.testing.assert_array_equal(found.intensity[0, 1], whole.intensity[0, 1])
-
-
-def test_a_slice_of_a_scan_holds_that_slice_alone() -> None:
-    """Frames, places and monitor follow."""
-    info = record(heights_mm=np.array([0.0, 0.05]))
-    place = info.place.copy()
-    place[::2, 0] = 1
-    info = replace(info, place=place)
-    frames = frames_of(info)
-    part = slice_of(scan_of(info, frames), 1)
-    assert part.info.grid_shape == (1, 2, 3)
-    assert part.info.heights_mm == [0.05]
-    np.testing.assert_array_equal(part.frame(1), frames[2])
-    np.testing.assert_array_equal(part.info.monitor_photons, info.monitor_photons[::2])
 
 
 def test_sums_do_not_depend_on_threads_and_count_every_photon_once() -> None:

@@ -15,6 +15,7 @@ from xrdct_sim.physics.crystals import read_structure
 from xrdct_sim.physics.reflections import reflections
 from xrdct_sim.recover.binning import Binning, BinningSettings, RingWindow, make_binning
 from xrdct_sim.recover.corrections import pixel_response
+from xrdct_sim.recover.counting import slice_of
 from xrdct_sim.recover.least_squares import Status
 from xrdct_sim.recover.peaks import PeakWindow
 from xrdct_sim.recover.phases import reference_area
@@ -268,3 +269,18 @@ def test_slices_are_recovered_side_by_side() -> None:
     np.testing.assert_allclose(result.cube.value[1], 2 * alone.cube.value[0], rtol=1e-5)
     ratio = result.maps["003_area"].value[1] / result.maps["003_area"].value[0]
     assert np.median(ratio[core(ratio)]) == pytest.approx(2, rel=1e-4)
+
+
+def test_a_slice_of_a_scan_holds_that_slice_alone() -> None:
+    """Frames, places and monitor follow, for interleaved slices."""
+    info = record(monitor=1e8)
+    place = info.place.copy()
+    place[::2, 0] = 1
+    monitor = np.arange(info.n_frames) * 1.0
+    both = replace(info, heights_mm=np.array([0.0, 0.1]), place=place, monitor_photons=monitor)
+    part = slice_of(Scan(info=both, frame=lambda i: np.full((1, 1), i)), 1)
+    assert part.info.grid_shape == (1, N, ROTATIONS)
+    assert part.info.heights_mm == [0.1]
+    assert part.frame(3) == 6
+    np.testing.assert_array_equal(part.info.monitor_photons, monitor[::2])
+    np.testing.assert_array_equal(part.info.place[:, 1:], place[::2, 1:])
