@@ -150,9 +150,23 @@ class RecoverSettings(Settings):
     filter: Literal["ramlak", "hann", "shepp-logan", "cosine", "hamming"] = _setting(
         "ramlak", "filter of the back-projection"
     )
+    engine: str = _setting(
+        "histogram", "own sums without pixel splitting, or pyFAI's method: split,algorithm,code"
+    )
+    solid_angle: Switch = _setting(True, "whether to divide by the pixels' relative solid angle")
+    rotation_axis_mm: Number | None = Field(
+        default=None, ge=-1000, le=1000, description="motor position of the axis; none = find it"
+    )
     rings: dict[str, LineSettings] = _setting({}, "rings resolved in azimuth")
     channels: dict[str, WindowSettings] = _setting({}, "ranges of Q summed into one map each")
     peaks: dict[str, LineSettings] = _setting({}, "peaks fitted with a Gaussian in each voxel")
+
+    @field_validator("engine")
+    @classmethod
+    def _method(cls, engine: str) -> str:
+        if engine != "histogram" and engine.count(",") != 2:
+            raise ValueError("allowed is histogram, or a method such as bbox,csr,cython")
+        return engine
 
     @model_validator(mode="after")
     def _ordered(self) -> "RecoverSettings":

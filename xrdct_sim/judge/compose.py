@@ -7,6 +7,7 @@ of each voxel, with the recovery's variances as weights ("same functional").
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -112,14 +113,16 @@ def _compare_slice(
 ) -> SliceComparison:
     voxels = exact.voxels
     cube = voxel_patterns(truth.reference, voxels, truth.textured, truth.rotations_rad)
-    field = np.isfinite(found.cube.value).any(axis=-1)
+    field: NDArray[np.bool_] = np.asarray(np.isfinite(found.cube.value).any(axis=-1), bool)
     cube[~field] = np.nan
     patterns = Cube(value=cube, variance=found.cube.variance, unit=found.cube.unit)
 
     def present(material: str) -> NDArray[np.bool_]:
         if material not in voxels.volume_fraction:
             return field
-        return field & (voxels.volume_fraction[material] > PRESENT * largest[material])
+        return np.asarray(
+            field & (voxels.volume_fraction[material] > PRESENT * largest[material]), bool
+        )
 
     maps: dict[str, MapPair] = {}
     for name, channel in settings.channels.items():
@@ -208,9 +211,10 @@ def _voxel_profile(
     at = (int(rows[chosen]), int(columns[chosen]))
     keys = ("amplitude", "direction", "width", "background")
     parameters = np.array([found.maps[f"{name}_{key}"].value[at] for key in keys])
-    fit = None
+    fit: FloatArray | None = None
     if np.isfinite(parameters).all():
-        fit = np.asarray(two_lobes(parameters, found.azimuth_rad), float)
+        azimuth = jnp.asarray(found.azimuth_rad)
+        fit = np.asarray(two_lobes(jnp.asarray(parameters), azimuth), np.float64)
     ring = found.rings[name]
     return VoxelProfile(
         ring=name,

@@ -54,11 +54,14 @@ def efficiency(sensor: Sensor | None, energy_keV: float, cos_incidence: ArrayLik
     return np.asarray(-np.expm1(-optical_depth / cosine))
 
 
-def pixel_response(info: ScanInfo, geometry: PixelGeometry) -> FloatArray:
+def pixel_response(info: ScanInfo, geometry: PixelGeometry, solid_angle: bool = True) -> FloatArray:
     r"""Return counts of each pixel per photon and per unit of :math:`\int S T dx` (sr⁻¹).
 
     .. math:: \Delta\Omega\,\epsilon\,P
     """
     polarised = polarisation_factor(geometry.two_theta_rad, geometry.chi_rad, info.polarisation)
     sensed = efficiency(info.sensor, info.energy_keV, geometry.cos_incidence)
-    return np.asarray(geometry.solid_angle_sr * sensed * polarised)
+    seen = geometry.solid_angle_sr
+    if not solid_angle:  # every pixel as one of normal incidence
+        seen = np.full_like(seen, np.prod(geometry.pixel_mm) / geometry.distance_mm**2)
+    return np.asarray(seen * sensed * polarised)

@@ -62,7 +62,11 @@ class _Sums:
 
 
 def integrate(
-    info: ScanInfo, binning: Binning, counts: NDArray[np.number], normalisation: str = "i0"
+    info: ScanInfo,
+    binning: Binning,
+    counts: NDArray[np.number],
+    normalisation: str = "i0",
+    solid_angle: bool = True,
 ) -> Integrated:
     """Normalise sums over cells to intensities on an absolute scale.
 
@@ -77,6 +81,8 @@ def integrate(
     normalisation
         "i0": by incident photons; "transmission": by photons through the sample, which divides
         each ray by its transmission.
+    solid_angle
+        Whether the pixels' relative solid angle is divided out.
 
     Returns
     -------
@@ -88,7 +94,9 @@ def integrate(
             f"{(info.n_frames, binning.n_cells)}"
         )
     adder = adder_of(binning, np.float64)
-    response = adder @ pixel_response(info, pixel_geometry(info.poni, info.shape)).ravel()
+    response = (
+        adder @ pixel_response(info, pixel_geometry(info.poni, info.shape), solid_angle).ravel()
+    )
     dark = adder @ np.asarray(info.dark_counts, dtype=np.float64).ravel()
 
     def sums(block: slice) -> Iterator[tuple[str, RingBins | None, list[_Sums]]]:

@@ -154,10 +154,10 @@ def _integrate_slices(
             part = integrate_frames_by_pyfai(one, binning, method, settings.normalisation, report)
         elif counts is not None:
             own = counts[np.flatnonzero(scan.info.place[:, 0] == index)]
-            part = integrate(one.info, binning, own, settings.normalisation)
+            part = integrate(one.info, binning, own, settings.normalisation, settings.solid_angle)
         else:
             own = cell_counts(one, binning, report, settings.n_threads)
-            part = integrate(one.info, binning, own, settings.normalisation)
+            part = integrate(one.info, binning, own, settings.normalisation, settings.solid_angle)
         whole = whole or _room(part, len(scan.info.heights_mm))
         _put(whole, index, part)
     if whole is None:

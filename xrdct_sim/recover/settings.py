@@ -41,6 +41,7 @@ class RecoverySettings:
 
     binning: BinningSettings = field(default_factory=BinningSettings)
     normalisation: str = "i0"  # or "transmission"
+    solid_angle: bool = True  # divide by the pixels' relative solid angle
     engine: str | tuple[str, str, str] = "histogram"  # or a method of pyFAI, with frames only
     filter_name: str = "ramlak"
     rotation_axis_mm: float | None = None  # motor position; None = find it
