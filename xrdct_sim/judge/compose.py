@@ -138,6 +138,7 @@ def _compare_slice(
         )
     for name, peak in settings.peaks.items():
         fit = fit_peak(truth.q_per_A, cube, found.cube.variance, peak.window, settings.solver)
+        here = present(lines.peaks.get(name, ""))
         for key, suffix, what, kind in PEAK_MAPS:
             held = found.maps[f"{name}_{key}"]
             maps[f"{name}_{suffix}"] = MapPair(
@@ -145,9 +146,9 @@ def _compare_slice(
                 title=f"{name.replace('_', ' ')}, {what}",
                 unit=held.unit,
                 recovered=held.value,
-                truth=fit.value[key],
+                truth=np.where(here, fit.value[key], np.nan),
                 error_bar=held.error,
-                where=present(lines.peaks.get(name, "")) & np.isfinite(fit.value[key]),
+                where=here & np.isfinite(fit.value[key]),
             )
     profile = None
     for name in found.rings:
@@ -191,7 +192,7 @@ def _compare_ring(
             title=f"{name.replace('_', ' ')}, {what}",
             unit=held.unit,
             recovered=held.value,
-            truth=fit.value[fitted],
+            truth=np.where(where, fit.value[fitted], np.nan),
             error_bar=held.error,
             where=where & np.isfinite(fit.value[fitted]),
         )

@@ -7,6 +7,7 @@ Left out, on purpose: absorption, parallax, noise and tomography; these are what
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 from xrdct_sim.physics.texture import (
     direction_harmonics,
     harmonic_orders,
-    rotate_about_z,
+    mean_over_rotations,
     zonal_coefficients,
 )
 from xrdct_sim.recover.binning import Binning
 from xrdct_sim.recover.integrate import integrate
 from xrdct_sim.sample.phantom import TextureField
-from xrdct_sim.sample.truth import VoxelTruth
+from xrdct_sim.sample.truth import VoxelTruth, texture_batches
 from xrdct_sim.scanfile.scan import ScanInfo
 from xrdct_sim.simulate.integrated import CellSums
 from xrdct_sim.simulate.layout import cloud_in_cell
@@ -158,17 +159,23 @@ def scan_mean_coefficients(
     texture: TextureField, rotations_rad: FloatArray, l_max: int, m_max: int
 ) -> NDArray[np.float64]:
     """Harmonic coefficients of voxels, averaged over a scan's rotations, ``(n, n_harmonics)``."""
+    angles = jnp.asarray(rotations_rad)
+    parts = [
+        np.asarray(_mean_coefficients(part, angles, l_max, m_max), float)[:kept]
+        for part, kept in texture_batches(texture)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(harmonic_orders(l_max, m_max))))
+
+
+@partial(jax.jit, static_argnames=("l_max", "m_max"))
+def _mean_coefficients(
+    texture: TextureField, rotations_rad: jax.Array, l_max: int, m_max: int
+) -> jax.Array:
     degrees = harmonic_orders(l_max, m_max)
-
-    @jax.jit
-    def averaged(axis: jax.Array, march_r: jax.Array, ordered: jax.Array) -> jax.Array:
-        def turned(angle: jax.Array) -> jax.Array:
-            return direction_harmonics(rotate_about_z(axis, angle), l_max, m_max)
-
-        mean = jax.lax.map(turned, jnp.asarray(rotations_rad)).mean(axis=0)
-        fibre = zonal_coefficients(march_r, l_max)[:, degrees // 2] * mean
-        random = jnp.asarray(degrees == 0, fibre.dtype)
-        return jnp.asarray(ordered[:, None] * fibre + (1 - ordered[:, None]) * random)
-
-    ordered = jnp.broadcast_to(jnp.asarray(texture.ordered), texture.march_r.shape)
-    return np.asarray(averaged(texture.axis, texture.march_r, ordered), float)
+    turned = mean_over_rotations(
+        direction_harmonics(texture.axis, l_max, m_max), rotations_rad, l_max, m_max
+    )
+    fibre = zonal_coefficients(texture.march_r, l_max)[:, degrees // 2] * turned
+    random = jnp.asarray(degrees == 0, fibre.dtype)
+    share = jnp.asarray(texture.ordered)[:, None]
+    return jnp.asarray(share * fibre + (1 - share) * random)

@@ -167,6 +167,39 @@ def direction_harmonics(direction: Array, l_max: int, m_max: int) -> jax.Array:
     return jnp.moveaxis(both, 0, -3)[..., place, order, part]
 
 
+def mean_over_rotations(
+    harmonics: Array, rotations_rad: Array, l_max: int, m_max: int
+) -> jax.Array:
+    r"""Harmonics of directions turned about z, averaged over the angles of a scan.
+
+    .. math:: \langle e^{im(\varphi + \omega)}\rangle = e^{im\varphi}\,\langle e^{im\omega}\rangle
+
+    Parameters
+    ----------
+    harmonics
+        Of directions at rotation 0, ``(..., n_harmonics)``.
+    rotations_rad
+        Angles, ``(n_rotations,)``.
+
+    Returns
+    -------
+        Same shape.
+    """
+    parts = [
+        (order, part)
+        for degree in range(0, l_max + 1, 2)
+        for order in range(min(degree, m_max) + 1)
+        for part in range(2 if order else 1)
+    ]
+    orders, part = np.array(parts).T
+    partner = np.arange(len(orders)) + np.where(orders == 0, 0, 1 - 2 * part)
+    angle = orders * jnp.asarray(rotations_rad)[:, None]
+    cosine, sine = jnp.cos(angle).mean(axis=0), jnp.sin(angle).mean(axis=0)
+    sign = np.where(part == 0, -1.0, 1.0)
+    values = jnp.asarray(harmonics)
+    return values * cosine + values[..., partner] * (sine * sign)
+
+
 def _reduced_legendre(z: jax.Array, l_max: int, m_max: int) -> jax.Array:
     r"""Schmidt functions :math:`S_{lm}/\sin^m\vartheta`, shape ``(l_max + 1, ..., m_max + 1)``.
 

@@ -4,8 +4,9 @@ Fractions are averages over the voxel's square and over the beam's height. Textu
 voxel's centre. Left out: anything about the instrument.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from xrdct_sim.physics.materials import Material, electron_density_per_A3
 from xrdct_sim.physics.texture import (
     direction_harmonics,
     harmonic_orders,
-    rotate_about_z,
+    mean_over_rotations,
     scattering_direction,
     zonal_coefficients,
 )
@@ -24,7 +25,7 @@ from xrdct_sim.sample.phantom import Phantom, TextureField
 from xrdct_sim.sample.shapes import Footprint
 
 FloatArray = NDArray[np.floating]
-VOXELS_AT_ONCE = 4096
+VOXELS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,16 @@ class VoxelTruth:
 def grid_centres_mm(n_voxels: int, step_mm: float) -> NDArray[np.float64]:
     """Voxel centres along one side, symmetric about the rotation axis, mm."""
     return np.asarray((np.arange(n_voxels) - (n_voxels - 1) / 2) * step_mm, np.float64)
+
+
+@jax.jit
+def _fractions(phantom: Phantom, points: jax.Array, voxel: Footprint) -> jax.Array:
+    return phantom.fractions(points, voxel)
+
+
+@jax.jit
+def _texture(phantom: Phantom, points: jax.Array) -> TextureField:
+    return phantom.texture(points)
 
 
 def voxel_truth(
@@ -74,12 +85,12 @@ def voxel_truth(
     voxel = Footprint(
         rotation_rad=0.0, length_mm=step_mm, width_mm=step_mm, height_sigma_mm=height_sigma_mm
     )
-    fractions = np.asarray(jax.jit(phantom.fractions)(points, voxel), float)
+    fractions = np.asarray(_fractions(phantom, points, voxel), float)
     fractions = np.clip(fractions, 0.0, 1.0)
     names = phantom.materials
     volume = {name: fractions[..., k] for k, name in enumerate(names)}
     density = {name: materials[name].density_g_cm3 for name in names}
-    texture = phantom.texture(points) if phantom.textured is not None else None
+    texture = _texture(phantom, points) if phantom.textured is not None else None
     return VoxelTruth(
         x_mm=centres,
         y_mm=centres,
@@ -122,27 +133,40 @@ def scan_mean_pole_density(
         Shape ``(n, n_azimuth)``, m.r.d.
     """
     l_max = 2 * (len(zonal) - 1)
-    degrees = harmonic_orders(l_max, l_max)
     eta = np.asarray(azimuth_rad) - np.pi / 2
-    looking = direction_harmonics(scattering_direction(two_theta_rad / 2, eta), l_max, l_max)
-    looking = looking * np.asarray(zonal)[degrees // 2]
-    angles = jnp.asarray(rotations_rad)[:, None]
+    q = scattering_direction(two_theta_rad / 2, eta)
+    angles, weights = jnp.asarray(rotations_rad), jnp.asarray(zonal)
+    parts = [
+        np.asarray(_mean_density(part, weights, q, angles, l_max), float)[:kept]
+        for part, kept in texture_batches(texture)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(azimuth_rad)))
 
-    @jax.jit
-    def mean_density(axis: jax.Array, march_r: jax.Array, ordered: jax.Array) -> jax.Array:
-        def rotated(angle: jax.Array) -> jax.Array:
-            return direction_harmonics(rotate_about_z(axis, angle), l_max, l_max)
 
-        turned = jax.lax.map(rotated, angles).mean(axis=0)
-        fibre = (zonal_coefficients(march_r, l_max)[:, degrees // 2] * turned) @ looking.T
-        return jnp.asarray((1 - ordered[:, None]) + ordered[:, None] * fibre)
-
-    ordered = jnp.broadcast_to(jnp.asarray(texture.ordered), texture.march_r.shape)
+def texture_batches(texture: TextureField) -> Iterator[tuple[TextureField, int]]:
+    """Cut voxels into batches of one fixed shape (one compilation); with each, how many count."""
     count = len(texture.march_r)
-    parts = []
+    ordered = np.broadcast_to(np.asarray(texture.ordered), (count,))
     for first in range(0, count, VOXELS_AT_ONCE):
-        here = slice(first, min(first + VOXELS_AT_ONCE, count))
-        parts.append(mean_density(texture.axis[here], texture.march_r[here], ordered[here]))
-    if not parts:
-        return np.zeros((0, len(azimuth_rad)))
-    return np.asarray(jnp.concatenate(parts), float)
+        place = np.minimum(first + np.arange(VOXELS_AT_ONCE), count - 1)
+        part = TextureField(
+            axis=jnp.asarray(np.asarray(texture.axis)[place]),
+            march_r=jnp.asarray(np.asarray(texture.march_r)[place]),
+            ordered=jnp.asarray(ordered[place]),
+        )
+        yield part, min(VOXELS_AT_ONCE, count - first)
+
+
+@partial(jax.jit, static_argnames=("l_max",))
+def _mean_density(
+    texture: TextureField, zonal: jax.Array, q: jax.Array, rotations_rad: jax.Array, l_max: int
+) -> jax.Array:
+    """Pole density of voxels in directions q, averaged over rotations, ``(n, n_azimuth)``."""
+    degrees = harmonic_orders(l_max, l_max)
+    looking = direction_harmonics(q, l_max, l_max) * zonal[degrees // 2]
+    turned = mean_over_rotations(
+        direction_harmonics(texture.axis, l_max, l_max), rotations_rad, l_max, l_max
+    )
+    fibre = (zonal_coefficients(texture.march_r, l_max)[:, degrees // 2] * turned) @ looking.T
+    share = jnp.asarray(texture.ordered)[:, None]
+    return jnp.asarray(1 - share + share * fibre)

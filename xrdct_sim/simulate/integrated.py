@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 from xrdct_sim.instrument.noise import poisson
 from xrdct_sim.simulate.frames import Pixels
 from xrdct_sim.simulate.layout import Layout
+from xrdct_sim.simulate.model import meets_texture
 from xrdct_sim.simulate.run import CELL_NOISE, SimulatedScan
 from xrdct_sim.simulate.texture_map import compiled_texture_map
 
@@ -144,13 +145,11 @@ def integrated_counts(
         height, translation, rotation = (int(k) for k in place[frame])
         block = simulated.block(height, rotation)
         surface = None
-        if layout.textured is not None:
-            texture = block.texture[translation]
-            if bool((texture[:, 0] > 0).any()):
-                patterns = prepared.patterns
-                surface = np.asarray(
-                    compiled_texture_map(texture, patterns.harmonics, patterns.textured, layout)
-                ).ravel()
+        if layout.textured is not None and meets_texture(block, translation):
+            patterns, texture = prepared.patterns, block.texture[translation]
+            surface = np.asarray(
+                compiled_texture_map(texture, patterns.harmonics, patterns.textured, layout)
+            ).ravel()
         profiles = np.asarray(block.profiles[translation])[None]
         mean = sums.expected(profiles, surface, simulated.dark_mean)[0]
         if noisy:

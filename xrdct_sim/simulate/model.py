@@ -22,6 +22,9 @@ from xrdct_sim.simulate.patterns import Patterns, build_patterns
 from xrdct_sim.simulate.rays import trace_rays
 from xrdct_sim.simulate.tables import MaterialTable, material_table
 
+NEGLIGIBLE_MM = 1e-5
+"""Path through textured material that is only rounding: 1e-6 of a film's diameter, mm."""
+
 
 class Prepared(NamedTuple):
     """All that does not depend on where the sample stands."""
@@ -36,6 +39,7 @@ class Block(NamedTuple):
 
     profiles: jax.Array  # (n_translations, 2, n_radii) photons per sr
     texture: jax.Array  # (n_translations, n_texture_bins, n_harmonics) photons x mm
+    textured_mm: jax.Array  # (n_translations,) path through textured material
     transmission: jax.Array  # (n_translations,)
 
 
@@ -121,6 +125,7 @@ def trace_block(
     return Block(
         profiles=radial_profiles(rays, prepared.patterns, beam, exposure_s),
         texture=rays.texture_mm * photons[:, None, None],
+        textured_mm=jnp.sum(rays.textured_mm, axis=-1),
         transmission=rays.transmission,
     )
 
@@ -177,12 +182,17 @@ def expected_frame(
     return jnp.reshape(counts, detector.shape)
 
 
+def meets_texture(block: Block, index: int) -> bool:
+    """Whether a ray meets textured material at all: more than the rounding of its fractions."""
+    return float(block.textured_mm[index]) > NEGLIGIBLE_MM
+
+
 def frame_of_block(
     block: Block, index: int, prepared: Prepared, dark_counts: float, layout: Layout
 ) -> jax.Array:
     """Expected counts of the frame at translation ``index`` of a block, ``(n_pixels,)``."""
     profiles = block.profiles[index]
-    if layout.textured is None or not bool(jnp.any(block.texture[index, :, 0] > 0)):
+    if layout.textured is None or not meets_texture(block, index):
         counts = frame_without_texture(profiles, prepared, dark_counts, layout)
     else:
         counts = frame_with_texture(profiles, block.texture[index], prepared, dark_counts, layout)

@@ -31,6 +31,7 @@ class Rays(NamedTuple):
     lengths_mm: jax.Array  # (n_translations, n_materials * n_bins) path length by depth
     transmission: jax.Array  # (n_translations,) of the whole ray
     texture_mm: jax.Array  # (n_translations, n_texture_bins, n_harmonics)
+    textured_mm: jax.Array  # (n_translations, n_texture_bins) path through textured material
 
 
 def footprint(beam: Beam, layout: Layout, rotation_rad: float | jax.Array) -> Footprint:
@@ -91,18 +92,22 @@ def trace_rays(
     lengths = jnp.maximum(lengths, 0.0)  # differences of shares may round to -1e-6
     optical = jnp.sum(lengths, axis=-1) @ jnp.asarray(mu_per_mm)
     through = jnp.exp(-optical) if layout.effects.absorption else jnp.ones_like(optical)
+    texture, path = _texture_of_rays(phantom, fractions, points, rotation_rad, layout)
     return Rays(
         lengths_mm=lengths.reshape(len(lengths), -1),
         transmission=through,
-        texture_mm=_texture_of_rays(phantom, fractions, points, rotation_rad, layout),
+        texture_mm=texture,
+        textured_mm=path,
     )
 
 
 def _texture_of_rays(
     phantom: Phantom, fractions: jax.Array, points: jax.Array, rotation_rad: Array, layout: Layout
-) -> jax.Array:
+) -> tuple[jax.Array, jax.Array]:
+    """Texture coefficients and path length by depth bin."""
+    bins = layout.n_texture_bins
     if layout.textured is None:
-        return jnp.zeros((len(points), layout.n_texture_bins, 0))
+        return jnp.zeros((len(points), bins, 0)), jnp.zeros((len(points), bins))
     texture = phantom.texture(points)
     degrees = harmonic_orders(layout.l_max, layout.m_max)
     ordered = zonal_coefficients(texture.march_r, layout.l_max)
@@ -116,4 +121,6 @@ def _texture_of_rays(
     nodes = layout.texture_bin_centres_mm()
     deposit = cloud_in_cell(layout.depths_mm(), nodes) * layout.depth_step_mm
     weighted = fractions[..., material, None] * coefficients
-    return jnp.einsum("txk,xj->tjk", weighted, jnp.asarray(deposit, weighted.dtype))
+    onto = jnp.asarray(deposit, weighted.dtype)
+    path = jnp.einsum("tx,xj->tj", fractions[..., material], onto)
+    return jnp.einsum("txk,xj->tjk", weighted, onto), path
