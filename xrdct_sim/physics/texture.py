@@ -121,6 +121,20 @@ def degree_for(march_r_min: float, tolerance: float) -> int:
     return degree
 
 
+def orders_for(l_max: int, tilt_rad: float, tolerance: float) -> int:
+    r"""Orders m needed for axes within a tilt :math:`\alpha` of z.
+
+    The first order left out is of size :math:`(l\alpha/2)^{m+1}/(m+1)!` (a Bessel function's
+    leading term) relative to the degree's own.
+    """
+    term, order = l_max * tilt_rad / 2, 0
+    size = term
+    while size > tolerance and order < l_max:
+        order += 1
+        size *= term / (order + 1)
+    return min(order + 1, l_max)
+
+
 def harmonic_orders(l_max: int, m_max: int) -> np.ndarray:
     """Degree l of each function of :func:`direction_harmonics`, shape ``(n_harmonics,)``."""
     return np.array(

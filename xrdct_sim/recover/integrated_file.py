@@ -7,7 +7,7 @@ start again with other fits. Left out: frames.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +35,21 @@ from xrdct_sim.scanfile.scan import ScanInfo
 UNIT = "1/sr"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One detector frame kept beside the integrated data, for the eye."""
+
+    index: int
+    counts: NDArray[np.number]  # (rows, columns)
+
+
 def write_counts(
-    path: Path, info: ScanInfo, binning: Binning, counts: NDArray[np.number], date: str
+    path: Path,
+    info: ScanInfo,
+    binning: Binning,
+    counts: NDArray[np.number],
+    date: str,
+    example: Example | None = None,
 ) -> None:
     """Write a scan's record and its sums over cells, ``(n_frames, n_cells)``."""
     total = np.full(info.grid_shape, np.nan)
@@ -49,7 +62,7 @@ def write_counts(
         )
         for k in range(len(info.heights_mm))
     }
-    held = _held(info, binning, counts, date)
+    held = {**_held(info, binning, counts, date), **_example(example)}
     write(path, root_group({**entries, **held}, default=slice_name(0)))
 
 
@@ -63,6 +76,7 @@ def write_integrated(
     version: str,
     date: str,
     parameters: Mapping[str, str],
+    example: Example | None = None,
 ) -> None:
     """Write the integrated scan, with the sums it came from if there are any."""
     process = process_group(
@@ -78,12 +92,13 @@ def write_integrated(
         slice_name(k): _entry(info, integrated, k, process) for k in range(len(info.heights_mm))
     }
     held = {} if counts is None else _held(info, binning, counts, date)
+    held |= _example(example)
     write(path, root_group({**entries, **held}, default=slice_name(0)))
 
 
 def read_counts(path: Path, poni: str | None = None) -> tuple[ScanInfo, NDArray[np.number], str]:
     """The scan's record, its sums over cells, and the fingerprint of their partition."""
-    tree = read(path)
+    tree = read(path, only=("scan", "counts"))
     if "scan" not in tree.members or "counts" not in tree.members:
         raise ValueError(f"{path}: holds no sums over cells; give the scan's frames instead")
     record = Group(nx_class="NXroot", members={"entry": tree.members["scan"]})
@@ -91,6 +106,19 @@ def read_counts(path: Path, poni: str | None = None) -> tuple[ScanInfo, NDArray[
     rows, columns = array(tree, "counts/frame_shape")
     info = recorded(record, (len(counts), int(rows), int(columns)), poni).info
     return info, counts, text(tree, "counts/partition")
+
+
+def read_example(path: Path) -> tuple[ScanInfo, Example] | None:
+    """The frame kept in a file, with the scan's record; None if there is none."""
+    tree = read(path, only=("example", "scan"))
+    if "example" not in tree.members or "scan" not in tree.members:
+        return None
+    image = array(tree, "example/frame/counts")
+    index = int(array(tree, "example/frame/index"))
+    record = Group(nx_class="NXroot", members={"entry": tree.members["scan"]})
+    count = len(array(tree, "scan/scan/place"))
+    info = recorded(record, (count, *image.shape)).info
+    return info, Example(index=index, counts=image)
 
 
 def fingerprint(binning: Binning) -> str:
@@ -126,6 +154,20 @@ def _held(
             },
         ),
     }
+
+
+def _example(example: Example | None) -> dict[str, Node]:
+    if example is None:
+        return {}
+    frame = data_group(
+        {
+            "counts": dataset(example.counts, "counts", "counts", "image"),
+            "index": dataset(example.index),
+        },
+        signal="counts",
+        axes=(".", "."),
+    )
+    return {"example": entry_group({"frame": frame}, title="a frame", default="frame")}
 
 
 def _sinogram(info: ScanInfo, values: NDArray[np.floating], title: str, unit: str) -> Group:

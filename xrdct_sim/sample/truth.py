@@ -18,6 +18,7 @@ from xrdct_sim.physics.texture import (
     direction_harmonics,
     harmonic_orders,
     mean_over_rotations,
+    orders_for,
     scattering_direction,
     zonal_coefficients,
 )
@@ -133,11 +134,13 @@ def scan_mean_pole_density(
         Shape ``(n, n_azimuth)``, m.r.d.
     """
     l_max = 2 * (len(zonal) - 1)
+    steepest = float(np.min(np.asarray(texture.axis)[:, 2], initial=1.0))
+    m_max = orders_for(l_max, float(np.arccos(min(steepest, 1.0))), 1e-5)
     eta = np.asarray(azimuth_rad) - np.pi / 2
     q = scattering_direction(two_theta_rad / 2, eta)
     angles, weights = jnp.asarray(rotations_rad), jnp.asarray(zonal)
     parts = [
-        np.asarray(_mean_density(part, weights, q, angles, l_max), float)[:kept]
+        np.asarray(_mean_density(part, weights, q, angles, l_max, m_max), float)[:kept]
         for part, kept in texture_batches(texture)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, len(azimuth_rad)))
@@ -157,15 +160,20 @@ def texture_batches(texture: TextureField) -> Iterator[tuple[TextureField, int]]
         yield part, min(VOXELS_AT_ONCE, count - first)
 
 
-@partial(jax.jit, static_argnames=("l_max",))
+@partial(jax.jit, static_argnames=("l_max", "m_max"))
 def _mean_density(
-    texture: TextureField, zonal: jax.Array, q: jax.Array, rotations_rad: jax.Array, l_max: int
+    texture: TextureField,
+    zonal: jax.Array,
+    q: jax.Array,
+    rotations_rad: jax.Array,
+    l_max: int,
+    m_max: int,
 ) -> jax.Array:
     """Pole density of voxels in directions q, averaged over rotations, ``(n, n_azimuth)``."""
-    degrees = harmonic_orders(l_max, l_max)
-    looking = direction_harmonics(q, l_max, l_max) * zonal[degrees // 2]
+    degrees = harmonic_orders(l_max, m_max)
+    looking = direction_harmonics(q, l_max, m_max) * zonal[degrees // 2]
     turned = mean_over_rotations(
-        direction_harmonics(texture.axis, l_max, l_max), rotations_rad, l_max, l_max
+        direction_harmonics(texture.axis, l_max, m_max), rotations_rad, l_max, m_max
     )
     fibre = (zonal_coefficients(texture.march_r, l_max)[:, degrees // 2] * turned) @ looking.T
     share = jnp.asarray(texture.ordered)[:, None]

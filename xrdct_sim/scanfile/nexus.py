@@ -216,10 +216,16 @@ def _write_attributes(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, 
         item.attrs[key] = np.asarray(value, dtype=_STRING) if texts else value
 
 
-def read(path: Path | str, leave_out: Sequence[str] = ()) -> Group:
-    """Read a file's tree but for the paths in ``leave_out``; soft links come back as `Link`."""
+def read(
+    path: Path | str, leave_out: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Group:
+    """Read a file's tree but for the paths in ``leave_out``; soft links come back as `Link`.
+
+    ``only`` names the members of the root to read, if not all are wanted.
+    """
     with opened(path) as file:
-        return _read_group(file, {f"/{where.strip('/')}" for where in leave_out})
+        unwanted = () if only is None else [name for name in file if name not in only]
+        return _read_group(file, {f"/{where.strip('/')}" for where in (*leave_out, *unwanted)})
 
 
 def _read_group(group: h5py.Group, leave_out: set[str]) -> Group:

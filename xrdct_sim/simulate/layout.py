@@ -12,7 +12,7 @@ from xrdct_sim.instrument.accuracy import Accuracy
 from xrdct_sim.instrument.beam import FWHM_PER_SIGMA, Beam
 from xrdct_sim.instrument.detector import Detector
 from xrdct_sim.instrument.effects import Effects
-from xrdct_sim.physics.texture import degree_for
+from xrdct_sim.physics.texture import degree_for, orders_for
 from xrdct_sim.sample.phantom import Phantom
 
 RING_REACH_SIGMA = 5.5
@@ -117,7 +117,8 @@ def plan_layout(
     n_radii = intervals * -(-n_radii // intervals)
     textured = phantom.textured if effects.texture and effects.bragg else None
     limits = phantom.texture_limits() if textured else None
-    l_max = degree_for(limits.sharpest_march_r, accuracy.texture_tolerance) if limits else 0
+    tolerance = accuracy.texture_tolerance
+    l_max = degree_for(limits.sharpest_march_r, tolerance) if limits else 0
     return Layout(
         effects=effects,
         accuracy=accuracy,
@@ -131,16 +132,8 @@ def plan_layout(
         n_texture_bins=accuracy.texture_depth_bins if effects.sample_parallax else 1,
         texture_reach_mm=limits.reach_mm if limits else reach,
         l_max=l_max,
-        m_max=_orders_for(l_max, limits.largest_tilt_rad, accuracy) if limits else 0,
+        m_max=orders_for(l_max, limits.largest_tilt_rad, accuracy.texture_tolerance)
+        if limits
+        else 0,
         n_ring_intervals=intervals,
     )
-
-
-def _orders_for(l_max: int, tilt_rad: float, accuracy: Accuracy) -> int:
-    """Orders m needed for axes within a tilt of z: (l tilt/2)^(m+1)/(m+1)! below tolerance."""
-    term, order = l_max * tilt_rad / 2, 0
-    size = term
-    while size > accuracy.texture_tolerance and order < l_max:
-        order += 1
-        size *= term / (order + 1)
-    return min(order + 1, l_max)
