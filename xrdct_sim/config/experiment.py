@@ -3,6 +3,7 @@
 Degrees, um and eV are the user's units and stand in the names; the rest of the package converts.
 """
 
+import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,14 @@ Number = Annotated[float, Strict()]
 Count = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
 Range = tuple[Number, Number]
+PYFAI_METHODS = (
+    ("no", "bbox", "pseudo", "full"),
+    ("histogram", "lut", "csr", "csc"),
+    ("python", "cython", "opencl"),
+)
+"""How pyFAI splits pixels, by which algorithm, in which implementation."""
+LEAST_PEAK_BINS = 6
+"""Radial bins in a peak's window: one more than its fit has parameters."""
 
 
 def _setting(default: Any, doc: str, low: float | None = None, high: float | None = None) -> Any:
@@ -164,8 +173,15 @@ class RecoverSettings(Settings):
     @field_validator("engine")
     @classmethod
     def _method(cls, engine: str) -> str:
-        if engine != "histogram" and engine.count(",") != 2:
-            raise ValueError("allowed is histogram, or a method such as bbox,csr,cython")
+        parts = engine.split(",")
+        known = len(parts) == len(PYFAI_METHODS)
+        if engine != "histogram" and not (
+            known and all(p in names for p, names in zip(parts, PYFAI_METHODS, strict=True))
+        ):
+            choices = ", then ".join("/".join(names) for names in PYFAI_METHODS)
+            raise ValueError(
+                f"allowed is histogram, or a method such as bbox,csr,cython: {choices}"
+            )
         return engine
 
     @model_validator(mode="after")
@@ -176,6 +192,32 @@ class RecoverSettings(Settings):
                 f"= {self.q_min_per_A}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _windows(self) -> "RecoverSettings":
+        for table, least in (("rings", 1), ("channels", 1), ("peaks", LEAST_PEAK_BINS)):
+            for name, window in getattr(self, table).items():
+                self._check_window(f"{table}.{name}.q_per_A", window.q_per_A, least)
+                for beside in window.background_per_A:
+                    self._check_window(f"{table}.{name}.background_per_A", beside, 1)
+        return self
+
+    def _check_window(self, key: str, window: Range, least: int) -> None:
+        """Within the radial bins, and so wide that enough of their centres are inside."""
+        low, high = self.q_min_per_A, self.q_max_per_A
+        if not low <= window[0] < window[1] <= high:
+            raise ValueError(
+                f"{key} = {list(window)}: allowed is within q_min_per_A to q_max_per_A, "
+                f"{low:g} to {high:g} 1/angstrom"
+            )
+        step = (high - low) / self.n_q
+        first, last = ((end - low) / step - 0.5 for end in window)
+        held = math.floor(last) - math.ceil(first) + 1
+        if held < least:
+            raise ValueError(
+                f"{key} = {list(window)}: holds {held} of the radial bins, {step:.3g} 1/angstrom "
+                f"wide (n_q = {self.n_q}); allowed is {least} or more"
+            )
 
 
 class PhantomSettings(Settings):

@@ -204,6 +204,7 @@ def _complaint(error: Any, origins: Mapping[str, str]) -> str:
     if error["type"] == "value_error":
         reason = str(error["ctx"]["error"])
         text = reason if " = " in reason else f"{error['input']!r}: {reason}"
+        origin = origins.get(f"{key}.{reason.split(' = ')[0]}", origin)
         return f"{origin}: {key}{'.' if ' = ' in reason else ' = '}{text}"
     return f"{origin}: {key} = {error['input']!r}: allowed is {_allowed(location, error['msg'])}"
 

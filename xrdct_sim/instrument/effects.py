@@ -23,7 +23,7 @@ class Effects:
     point_spread: bool = True
     beamstop: bool = True
     dark: bool = True
-    noise: bool = True  # off: frames hold rounded expected counts
+    noise: bool = True  # off: frames hold expected counts, which are not whole
 
 
 def effect_names() -> tuple[str, ...]:

@@ -99,6 +99,15 @@ def _check_grids(recovered: tuple[RecoveredSlice, ...], truth: Truth) -> None:
         same = found.x_mm.shape == exact.voxels.x_mm.shape
         if not (same and np.allclose(found.x_mm, exact.voxels.x_mm, atol=1e-6)):
             raise ValueError("recon and truth: different grids; recover and simulate again")
+        bins = [("radial bins", found.q_per_A, truth.q_per_A)]
+        if found.rings:
+            bins.append(("sectors", found.azimuth_rad, truth.azimuth_rad))
+        for what, own, exact_bins in bins:
+            if own.shape != exact_bins.shape or not np.allclose(own, exact_bins, atol=1e-6):
+                raise ValueError(
+                    f"recon and truth: {len(own)} and {len(exact_bins)} {what}, not the same; "
+                    "simulate with these settings of recover, or recover with those"
+                )
 
 
 def _compare_slice(

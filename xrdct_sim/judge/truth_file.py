@@ -22,6 +22,7 @@ from xrdct_sim.scanfile.nexus import (
     dataset,
     entry_group,
     member,
+    naming,
     process_group,
     read,
     root_group,
@@ -134,21 +135,22 @@ def read_truth(path: Path) -> Truth:
     tree = read(path)
     names = [name for name in tree.members if name.startswith("slice_")]
     names.sort(key=lambda name: int(name.removeprefix("slice_")))
-    reference = ReferencePatterns(
-        materials=tuple(text(tree, "patterns/materials").split("\n")),
-        plain=array(tree, "patterns/plain"),
-        texture=array(tree, "patterns/texture"),
-        l_max=int(array(tree, "patterns/l_max")),
-        m_max=int(array(tree, "patterns/m_max")),
-    )
-    return Truth(
-        textured=text(tree, "patterns/textured") or None,
-        rotations_rad=array(tree, "patterns/rotations"),
-        q_per_A=array(tree, "patterns/q"),
-        azimuth_rad=array(tree, "patterns/azimuth"),
-        reference=reference,
-        slices=tuple(_read_slice(tree, name) for name in names),
-    )
+    with naming(path):
+        reference = ReferencePatterns(
+            materials=tuple(text(tree, "patterns/materials").split("\n")),
+            plain=array(tree, "patterns/plain"),
+            texture=array(tree, "patterns/texture"),
+            l_max=int(array(tree, "patterns/l_max")),
+            m_max=int(array(tree, "patterns/m_max")),
+        )
+        return Truth(
+            textured=text(tree, "patterns/textured") or None,
+            rotations_rad=array(tree, "patterns/rotations"),
+            q_per_A=array(tree, "patterns/q"),
+            azimuth_rad=array(tree, "patterns/azimuth"),
+            reference=reference,
+            slices=tuple(_read_slice(tree, name) for name in names),
+        )
 
 
 def _read_slice(tree: Group, name: str) -> SliceTruth:

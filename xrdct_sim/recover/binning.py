@@ -149,7 +149,11 @@ def _ring_bins(name: str, ring: RingWindow, q_edges: FloatArray) -> RingBins:
     ordered = sorted(windows)
     for (_, end), (start, _) in itertools.pairwise(ordered):
         if start < end:
-            raise ValueError(f"rings.{name}: its windows overlap once snapped to the radial bins")
+            given = ", ".join(str(list(w)) for w in (ring.q_per_A, *ring.background_per_A))
+            raise ValueError(
+                f"rings.{name}: its windows overlap once snapped to the radial bins of "
+                f"{q_edges[1] - q_edges[0]:.3g} 1/Å: {given}"
+            )
     return RingBins(window=windows[0], background=tuple(windows[1:]))
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.floating]
 HARMONICS = (1, 3)
+LEAST_ROTATIONS = 2 * len(HARMONICS) + 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +55,20 @@ def find_axis(
     """
     t = np.asarray(translations_mm, dtype=np.float64)
     w = np.asarray(rotations_rad, dtype=np.float64)
-    if len(w) < 2 * len(HARMONICS) + 3:
-        raise ValueError(f"rotations_rad: {len(w)} rotations, finding the axis needs 7")
+    if len(w) < LEAST_ROTATIONS:
+        raise ValueError(
+            f"rotations_rad: {len(w)} rotations, finding the axis needs {LEAST_ROTATIONS}; "
+            "give recover.rotation_axis_mm instead"
+        )
     above = np.asarray(sinogram, dtype=np.float64)
     above = above - above.mean(axis=1).min()
     mass = above.sum(axis=0)
     total_error = np.sqrt(np.asarray(variance, dtype=np.float64).sum(axis=0))
     if not np.all(mass > 5 * total_error):
-        raise ValueError("sinogram: too little signal to find the rotation axis; give it instead")
+        raise ValueError(
+            "sinogram: too little signal to find the rotation axis; "
+            "give recover.rotation_axis_mm instead"
+        )
     middle = t.mean()
     centre = (t - middle) @ above / mass
     spread = ((t[:, None] - middle - centre) ** 2 * variance).sum(axis=0) / mass**2

@@ -23,6 +23,7 @@ from xrdct_sim.scanfile.nexus import (
     data_group,
     dataset,
     entry_group,
+    naming,
     process_group,
     read,
     root_group,
@@ -102,10 +103,11 @@ def read_counts(path: Path, poni: str | None = None) -> tuple[ScanInfo, NDArray[
     if "scan" not in tree.members or "counts" not in tree.members:
         raise ValueError(f"{path}: holds no sums over cells; give the scan's frames instead")
     record = Group(nx_class="NXroot", members={"entry": tree.members["scan"]})
-    counts = array(tree, "counts/counts")
-    rows, columns = array(tree, "counts/frame_shape")
-    info = recorded(record, (len(counts), int(rows), int(columns)), poni).info
-    return info, counts, text(tree, "counts/partition")
+    with naming(path):
+        counts = array(tree, "counts/counts")
+        rows, columns = array(tree, "counts/frame_shape")
+        info = recorded(record, (len(counts), int(rows), int(columns)), poni).info
+        return info, counts, text(tree, "counts/partition")
 
 
 def read_example(path: Path) -> tuple[ScanInfo, Example] | None:

@@ -24,9 +24,11 @@ from xrdct_sim.scanfile.nexus import (
     dataset,
     entry_group,
     member,
+    naming,
     process_group,
     read,
     root_group,
+    text,
     write,
 )
 
@@ -162,7 +164,16 @@ def read_recovery(path: Path) -> tuple[RecoveredSlice, ...]:
     )
     if not names:
         raise ValueError(f"{path}: no slice in this file")
-    return tuple(_read_slice(tree, name) for name in names)
+    with naming(path):
+        return tuple(_read_slice(tree, name) for name in names)
+
+
+def recovery_parameter(path: Path, name: str) -> str:
+    """One of the texts that `write_recovery` was given as parameters."""
+    first = slice_name(0)
+    with naming(path):
+        tree = read(path, leave_out=(f"{first}/data", f"{first}/maps"), only=(first,))
+        return text(tree, f"{first}/reconstruction/parameters/{name}")
 
 
 def _read_slice(tree: Group, name: str) -> RecoveredSlice:

@@ -181,6 +181,17 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         raise ValueError(f"{source}: not a readable HDF5 file ({first})") from error
 
 
+@contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Put the file's name before a complaint about what is in it."""
+    try:
+        yield
+    except ValueError as error:
+        if str(error).startswith(f"{path}:"):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
 def write(path: Path | str, root: Group) -> None:
     """Write a whole tree; ``path`` is replaced at once, or left as it was."""
     with created(path) as file:

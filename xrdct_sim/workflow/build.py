@@ -26,6 +26,7 @@ from xrdct_sim.physics.material_files import load_material, material_names
 from xrdct_sim.physics.materials import Material, attenuation_per_mm, pure_parts
 from xrdct_sim.sample.families import build_phantom
 from xrdct_sim.sample.phantom import Phantom
+from xrdct_sim.scanfile.nexus import naming
 from xrdct_sim.scanfile.scan import Sensor
 from xrdct_sim.simulate.model import plan
 from xrdct_sim.simulate.run import Experiment, ScanPlan
@@ -83,8 +84,10 @@ def poni_of(settings: RunSettings) -> str:
     """PONI text: the file that is named, or one made from the settings."""
     wanted, energy = settings.detector, settings.beam.energy_keV
     if wanted.poni:
-        text = Path(wanted.poni).read_text(encoding="utf-8")
-        record = read_poni(text, detector_size(wanted.name, binning=wanted.binning)[0])
+        shape, _ = detector_size(wanted.name, binning=wanted.binning)
+        with naming(wanted.poni):
+            text = Path(wanted.poni).read_text(encoding="utf-8")
+            record = read_poni(text, shape)
         found = float(record.energy)
         if abs(found / energy - 1) > 1e-4:
             raise ValueError(

@@ -6,13 +6,13 @@ from importlib.metadata import version as version_of
 
 import numpy as np
 
-from xrdct_sim.config.experiment import RunSettings
+from xrdct_sim.config.experiment import RecoverSettings, RunSettings
 from xrdct_sim.config.layers import load_settings
 from xrdct_sim.judge.compare import Comparison, RawFrame
 from xrdct_sim.judge.compose import Lines, compare
 from xrdct_sim.judge.truth_file import read_truth
 from xrdct_sim.recover.integrated_file import read_example
-from xrdct_sim.recover.recon_file import read_recovery
+from xrdct_sim.recover.recon_file import read_recovery, recovery_parameter
 from xrdct_sim.scanfile.scan import ScanInfo
 from xrdct_sim.workflow.folder import Folder
 from xrdct_sim.workflow.geometry import beam_on_panel, ring_radius_mm
@@ -20,11 +20,13 @@ from xrdct_sim.workflow.recovering import recovery_settings
 
 
 def comparison_of(folder: Folder) -> Comparison:
-    """Recovery and truth of a folder, side by side."""
+    """Recovery and truth of a folder, side by side, in the recovery's own windows."""
     for path, step in ((folder.recon, "recover"), (folder.truth, "simulate")):
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; run xrdct-sim {step} first")
     settings = load_settings(str(folder.config))
+    used = RecoverSettings.model_validate_json(recovery_parameter(folder.recon, "settings"))
+    settings = settings.model_copy(update={"recover": used})
     lines = Lines(
         peaks={name: peak.material for name, peak in settings.recover.peaks.items()},
         rings={name: ring.material for name, ring in settings.recover.rings.items()},

@@ -1,5 +1,6 @@
 """Where a run keeps its files."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,17 +50,35 @@ class Folder:
         return self.path / "report.html"
 
 
+def check_folder(directory: Path) -> None:
+    """Raise unless results can go there; makes nothing."""
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there}: is a file; allowed for results is a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there}: no permission to write into this folder")
+
+
+def made(directory: Path) -> Folder:
+    """The folder, made if it is not there."""
+    check_folder(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    return Folder(path=directory)
+
+
 def fresh(directory: Path) -> Folder:
     """The folder, without results of an earlier run."""
-    made = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    folder = Folder(path=directory)
-    if not made:
-        for path in (folder.scan, folder.integrated, folder.recon, folder.truth):
-            path.unlink(missing_ok=True)
-        for path in (folder.score, folder.report):
-            path.unlink(missing_ok=True)
+    folder = made(directory)
+    for path in (folder.scan, folder.integrated, folder.truth):
+        path.unlink(missing_ok=True)
+    outdated(folder)
     return folder
+
+
+def outdated(folder: Folder) -> None:
+    """Remove what an earlier recovery led to: nothing of it may stand beside a new one."""
+    for path in (folder.recon, folder.score, folder.report):
+        path.unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str) -> None:

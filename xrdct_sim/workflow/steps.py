@@ -20,6 +20,7 @@ from xrdct_sim.judge.score import read_score, score_json
 from xrdct_sim.judge.score import score as score_comparison
 from xrdct_sim.judge.truth_file import write_truth
 from xrdct_sim.recover.binning import make_binning
+from xrdct_sim.recover.centre import LEAST_ROTATIONS
 from xrdct_sim.recover.counting import cell_counts
 from xrdct_sim.recover.integrated_file import (
     Example,
@@ -37,7 +38,7 @@ from xrdct_sim.simulate.integrated import integrated_counts
 from xrdct_sim.simulate.run import SimulatedScan
 from xrdct_sim.workflow.build import build_experiment
 from xrdct_sim.workflow.comparing import comparison_of, digest, provenance_of
-from xrdct_sim.workflow.folder import Folder, fresh, replace_text
+from xrdct_sim.workflow.folder import Folder, check_folder, fresh, made, outdated, replace_text
 from xrdct_sim.workflow.recovering import recovery_settings
 from xrdct_sim.workflow.truth import truth_of
 
@@ -54,10 +55,26 @@ def run(
     progress: Progress | None = None,
 ) -> None:
     """Simulate, recover, score and report."""
+    _check_run(settings, route, frames)
     simulate(settings, directory, route=route, frames=frames, progress=progress)
     recover(directory, directory, settings.recover, progress=progress)
     comparison = score(directory, progress=progress)
     _write_report(Folder(path=directory), comparison)
+
+
+def _check_run(settings: RunSettings, route: str, frames: bool) -> None:
+    """What a recovery would refuse after the simulation is refused before it."""
+    if settings.recover.engine != "histogram" and not frames:
+        raise ValueError(
+            f"recover.engine = {settings.recover.engine!r}: integrates frames; allowed with "
+            f"--frames{' and --route frames' if route == 'integrated' else ''}"
+        )
+    found = settings.scan.n_rotations
+    if settings.recover.rotation_axis_mm is None and found < LEAST_ROTATIONS:
+        raise ValueError(
+            f"scan.n_rotations = {found}: allowed is {LEAST_ROTATIONS} or more, to find the "
+            "rotation axis, or any number with recover.rotation_axis_mm"
+        )
 
 
 def simulate(
@@ -87,6 +104,7 @@ def simulate(
         raise ValueError(f"route = {route!r}: must be one of {', '.join(ROUTES)}")
     if route == "integrated" and frames:
         raise ValueError("--frames: the integrated route makes no frames; use --route frames")
+    check_folder(directory)
     text = settings_toml(settings)
     checked = recovery_settings(settings.recover)
     experiment = build_experiment(settings, {"config_sha256": digest(text)})
@@ -139,7 +157,7 @@ def recover(
         Text of a PONI file to use instead of the scan's own.
     """
     checked = recovery_settings(settings)
-    directory.mkdir(parents=True, exist_ok=True)
+    check_folder(directory)
     folder = Folder(path=directory)
     beside = Folder(path=source if source.is_dir() else source.parent)
     frames_at = source if source.is_file() else beside.scan
@@ -162,12 +180,18 @@ def recover(
                 "q range, n_azimuth and rings now ask for: simulate again, or keep frames "
                 "(--frames)"
             )
+        if checked.engine != "histogram":
+            raise ValueError(
+                f"{beside.integrated}: holds sums without frames; recover.engine = "
+                f"{settings.engine!r} needs frames (--frames)"
+            )
         held = read_example(beside.integrated)
         example = held[1] if held else None
     found = recover_scan(scan, checked, _named(progress, "integration"), counts)
     text = settings.model_dump_json()
     parameters = {**provenance_of(text), "settings": text}
     date = _now()
+    outdated(made(directory))
     write_integrated(
         folder.integrated,
         scan.info,
