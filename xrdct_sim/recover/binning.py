@@ -20,6 +20,7 @@ IntArray = NDArray[np.integer]
 Window = tuple[float, float]
 
 # pyFAI widens the upper end of a range by this factor, so that the last pixel falls inside.
+MAX_DEGREE = 2  # of the polynomial under a ring
 UPPER_END = 1 + float(np.finfo(np.float32).eps)
 
 
@@ -28,7 +29,8 @@ class RingWindow:
     """One diffraction ring to resolve in azimuth; windows in 1/Å, snapped to radial bins."""
 
     q_per_A: Window
-    background_per_A: tuple[Window, ...] = ()  # beside the ring; none = subtract nothing
+    # Beside the ring: none = subtract nothing; 1, 2, 3 or more = constant, line, parabola
+    background_per_A: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,3 +185,29 @@ def _cells(
     sector = np.clip(sector, 0, n_azimuth - 1)
     cell = first_cell[radial] + np.where(split[radial], sector, 0)
     return np.where(used, cell, -1).astype(np.int32)
+
+
+def background_weights(binning: Binning, ring: RingBins) -> NDArray[np.float64]:
+    r"""Shares of the side windows' mean levels in the background under a ring.
+
+    .. math:: \sum_b w_b\,\langle q^k\rangle_b = \langle q^k\rangle_{ring},
+              \qquad k = 0, \dots, \min(n_b - 1, 2)
+
+    with the least noise: a constant from one window, a line through two, a parabola through three
+    or more. Shape ``(n_b,)``; empty without side windows.
+    """
+    if not ring.background:
+        return np.zeros(0)
+    edges = binning.q_edges_per_A
+    first, last = ring.window
+    middle = 0.5 * (edges[first] + edges[last])
+    reach = max(abs(edges[k] - middle) for band in ring.background for k in band)
+
+    def moments(band: tuple[int, int]) -> list[float]:
+        low, high = ((edges[k] - middle) / reach for k in band)
+        degrees = range(min(len(ring.background), MAX_DEGREE + 1))
+        return [float((high ** (k + 1) - low ** (k + 1)) / (k + 1) / (high - low)) for k in degrees]
+
+    table = np.array([moments(band) for band in ring.background])
+    wanted = np.array(moments(ring.window))
+    return np.asarray(table @ np.linalg.solve(table.T @ table, wanted), np.float64)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from xrdct_sim.instrument.geometry import pixel_geometry, read_poni
-from xrdct_sim.recover.binning import UPPER_END, Binning, RingBins
+from xrdct_sim.recover.binning import UPPER_END, Binning, RingBins, background_weights
 from xrdct_sim.recover.corrections import efficiency, pixel_response
 from xrdct_sim.recover.counting import Progress, adder_of
 from xrdct_sim.scanfile.scan import Scan, ScanInfo
@@ -322,11 +322,11 @@ def _level(sums: _Sums, photons: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _above(
     binning: Binning, ring: RingBins, levels: list[tuple[FloatArray, FloatArray]]
 ) -> tuple[FloatArray, FloatArray]:
-    """Integral over the ring's window above the mean of its side windows' levels."""
+    """Integral over the ring's window above the background of its side windows."""
     first, last = ring.window
     width = float(binning.q_edges_per_A[last] - binning.q_edges_per_A[first])
     (value, variance), beside = levels[0], levels[1:]
-    for level, noise in beside:
-        value = value - level / len(beside)
-        variance = variance + noise / len(beside) ** 2
+    for share, (level, noise) in zip(background_weights(binning, ring), beside, strict=True):
+        value = value - share * level
+        variance = variance + share**2 * noise
     return width * value, width**2 * variance

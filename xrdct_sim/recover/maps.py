@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from xrdct_sim.recover.binning import Window
 from xrdct_sim.recover.least_squares import FitMaps
+from xrdct_sim.recover.peaks import PeakWindow, template_area
 from xrdct_sim.recover.phases import fibre_mean, volume_fraction
 from xrdct_sim.recover.settings import Channel
 
 FloatArray = NDArray[np.floating]
+STRONG_SHARE = 0.3  # of the largest area: voxels that tell a peak's place and width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +89,26 @@ def texture_maps(name: str, fit: FitMaps) -> dict[str, Map]:
     }
 
 
-def fraction_map(name: str, fit: FitMaps, reference: float) -> Map:
-    """Volume fraction from a peak's area and that of the solid phase."""
-    value, error = volume_fraction(fit.value["area"], fit.error["area"], reference)
-    return Map(value=value, error=error, unit="1", status=f"{name}_peak")
+def fraction_map(
+    q_per_A: FloatArray, cube: Cube, fit: FitMaps, window: PeakWindow, reference: float
+) -> Map:
+    """Volume fraction from the area of a peak whose place and width the strong voxels tell.
+
+    Every voxel has a value, weak and negative ones included, so that amounts add up.
+    """
+    area = fit.value["area"]
+    strong = area > STRONG_SHARE * np.nanmax(area, initial=0.0)
+    if not strong.any():
+        nothing = np.full(area.shape, np.nan)
+        return Map(value=nothing, error=nothing, unit="1")
+    weights = np.where(strong, np.nan_to_num(area), 0.0)
+    centre, sigma = (
+        float(np.sum(weights * np.nan_to_num(fit.value[key])) / weights.sum())
+        for key in ("centre", "sigma")
+    )
+    found = template_area(q_per_A, cube.value, cube.variance, window, centre, sigma)
+    value, error = volume_fraction(*found, reference)
+    return Map(value=value, error=error, unit="1")
 
 
 def ring_fraction_map(

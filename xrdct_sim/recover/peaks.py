@@ -105,6 +105,50 @@ def fit_peak(
     return replace(maps, value={**maps.value, "centre": maps.value["centre"] + middle})
 
 
+def template_area(
+    q_per_A: FloatArray,
+    values: FloatArray,
+    variance: FloatArray,
+    window: PeakWindow,
+    centre_per_A: float,
+    sigma_per_A: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Area of a peak of known place and width in every voxel, and its standard deviation.
+
+    A weighted linear fit of area, level and slope: unbiased whatever the area, so that weak and
+    empty voxels add up to what is there. (A free fit keeps only what stands out of its noise.)
+
+    Parameters
+    ----------
+    q_per_A, values, variance, window
+        As in `fit_peak`.
+    centre_per_A, sigma_per_A
+        Of the peak, from the mean of many voxels.
+
+    Returns
+    -------
+        Shape ``(...)``; NaN where a voxel has no data.
+    """
+    low, high = window.q_per_A
+    part = np.flatnonzero((q_per_A >= low) & (q_per_A <= high))
+    q, width = q_per_A[part], float(q_per_A[1] - q_per_A[0])
+    edges = np.stack([q - width / 2, q + width / 2], axis=1)
+    shape = gaussian_peak(jnp.array([1.0, centre_per_A, sigma_per_A, 0.0, 0.0]), jnp.asarray(edges))
+    design = np.stack([np.asarray(shape, float), np.ones_like(q), q - 0.5 * (low + high)], axis=1)
+    data = np.asarray(values[..., part], np.float64)
+    noise = np.asarray(variance[..., part], np.float64)
+    known = np.isfinite(data) & (noise > 0)
+    weight = np.where(known, 1 / np.where(known, noise, 1.0), 0.0)
+    normal = np.einsum("...q,qi,qj->...ij", weight, design, design)
+    right = np.einsum("...q,qi->...i", weight * np.where(known, data, 0.0), design)
+    enough = known.sum(axis=-1) > design.shape[1]
+    normal = np.where(enough[..., None, None], normal, np.eye(design.shape[1]))
+    covariance = np.linalg.inv(normal)
+    area = np.einsum("...i,...i->...", covariance[..., 0, :], right)
+    error = np.sqrt(covariance[..., 0, 0])
+    return np.where(enough, area, np.nan), np.where(enough, error, np.nan)
+
+
 def _start(
     x: FloatArray, data: FloatArray, variance: FloatArray, narrow: float, wide: float
 ) -> FloatArray:

@@ -254,7 +254,9 @@ def _recover_slice(
         maps |= peak_maps(name, fit)
         if peak.structure is not None and peak.hkl is not None:
             reference = reference_area(peak.structure, peak.hkl, scan.info.energy_keV)
-            maps[f"{name}_fraction"] = fraction_map(name, fit, reference)
+            maps[f"{name}_fraction"] = fraction_map(
+                integrated.q_per_A, cube, fit, peak.window, reference
+            )
     rings = {}
     for name, ring in integrated.rings.items():
         unit = "1/mm/sr/angstrom"
