@@ -166,7 +166,7 @@ def test_an_upright_fibre_gathers_the_003_ring_at_its_poles():
     scan = scan_plan(1, 0.5, translations_mm=np.zeros(1), rotations_rad=np.zeros(1))
     accuracy = replace(COARSE, texture_tolerance=1e-4)
     phantom = discs((0, 0, 0.5), with_texture=True, march_r=0.6)
-    effects = replace(NOTHING, bragg=True, texture=True, solid_angle=True)
+    effects = replace(NOTHING, bragg=True, texture=True, solid_angle=True, point_spread=True)
     made = experiment(phantom, scan, effects, accuracy, panel=SMALL_PIXELS)
     image = SimulatedScan(made).expected(0).astype(float)
     p1, p2 = made.detector.plane_mm.T - made.detector.poni_mm[:, None]
