@@ -130,11 +130,12 @@ def recover(
     settings = load_recover_settings(None if chosen is None else str(chosen), overrides or ())
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder")
-    geometry = None if poni is None else _text(poni)
+    if poni is not None and not poni.is_file():
+        raise FileNotFoundError(f"{poni}: no such file")
     from xrdct_sim import workflow
 
     with progress_bar() as progress:
-        workflow.recover(source, output or folder, settings, poni=geometry, progress=progress)
+        workflow.recover(source, output or folder, settings, poni=poni, progress=progress)
 
 
 @app.command()
@@ -198,13 +199,6 @@ def _settings(target: str, preset: str | None, overrides: list[str] | None) -> R
     if preset is None and not target.endswith(".toml"):
         preset = "quick"
     return load_settings(target, preset, overrides or ())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file") from None
 
 
 def _check_route(route: Route, frames: bool) -> None:

@@ -7,7 +7,15 @@ import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from xrdct_sim.instrument.accuracy import Accuracy
 from xrdct_sim.instrument.effects import Effects
@@ -84,7 +92,9 @@ class DetectorSettings(Settings):
     @model_validator(mode="after")
     def _both_or_none(self) -> "DetectorSettings":
         if (self.poni1_mm is None) != (self.poni2_mm is None):
-            raise ValueError("poni1_mm and poni2_mm: give both or none")
+            raise ValueError(
+                f"poni1_mm = {self.poni1_mm}, poni2_mm = {self.poni2_mm}: allowed is both or none"
+            )
         return self
 
 
@@ -242,6 +252,19 @@ class RunSettings(Settings):
     effects: Effects = Effects()
     accuracy: Accuracy = Accuracy()
     recover: RecoverSettings = RecoverSettings()
+
+    @field_validator("effects", "accuracy", mode="before")
+    @classmethod
+    def _typed(cls, given: Any, info: ValidationInfo) -> Any:
+        """Values of the defaults' own types: no text for a number, no number for a switch."""
+        defaults = vars(Effects() if info.field_name == "effects" else Accuracy())
+        for key, value in given.items() if isinstance(given, dict) else ():
+            own = type(defaults.get(key, value))
+            fits = type(value) is own or (own is float and type(value) is int)
+            if not fits:
+                words = {bool: "true or false", int: "a whole number"}.get(own, "a number")
+                raise ValueError(f"{key} = {value!r}: allowed is {words}")
+        return given
 
     @field_validator("accuracy")
     @classmethod

@@ -196,7 +196,7 @@ def _complaint(error: Any, origins: Mapping[str, str]) -> str:
     owner = ".".join(location[:-1] if error["type"] == "missing" else location)
     inside = [held for name, held in dotted.items() if name.startswith(f"{owner}.")]
     around = [held for name, held in dotted.items() if f"{key}.".startswith(name)]
-    origin = next(iter(inside + around), "settings")
+    origin = next(iter([*inside, *around, *origins.values()]), "settings")
     if error["type"] in _UNKNOWN_KEY:
         return f"{origin}: {key}: no such key{_nearest_key(location)}"
     if error["type"] == "missing":

@@ -65,7 +65,7 @@ def read_structure(path: Path) -> Structure:
         operations = _operations(small)
         sites = _checked_sites(small)
         return _expand(small, operations, sites)
-    except (OSError, ValueError, RuntimeError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError, RuntimeError, IndexError) as problem:
         reason = str(problem).splitlines()[0].removeprefix(f"{path}:")
         raise ValueError(f"{path}: not a usable crystal structure: {reason}") from None
 

@@ -104,12 +104,9 @@ def make_binning(info: ScanInfo, settings: BinningSettings) -> Binning:
     -----
     A pixel goes whole to the bin of its centre, by pyFAI's own arithmetic (upper end included).
     """
-    _check(settings)
+    q_edges, rings = radial_bins(settings)
     geometry = pixel_geometry(info.poni, info.shape)
-    q_end = settings.q_max_per_A * UPPER_END
-    q_edges = np.linspace(settings.q_min_per_A, q_end, settings.n_q + 1)
     azimuth_edges = np.linspace(-np.pi, np.pi * UPPER_END, settings.n_azimuth + 1)
-    rings = {name: _ring_bins(name, ring, q_edges) for name, ring in settings.rings.items()}
     split = np.zeros(settings.n_q, dtype=bool)
     for ring in rings.values():
         for first, last in (ring.window, *ring.background):
@@ -127,6 +124,14 @@ def make_binning(info: ScanInfo, settings: BinningSettings) -> Binning:
         azimuth_edges_rad=azimuth_edges,
         rings=rings,
     )
+
+
+def radial_bins(settings: BinningSettings) -> tuple[FloatArray, dict[str, RingBins]]:
+    """Edges of the radial bins and the rings' windows on them; raises if these do not fit."""
+    _check(settings)
+    q_end = settings.q_max_per_A * UPPER_END
+    q_edges = np.linspace(settings.q_min_per_A, q_end, settings.n_q + 1)
+    return q_edges, {name: _ring_bins(name, ring, q_edges) for name, ring in settings.rings.items()}
 
 
 def _check(settings: BinningSettings) -> None:

@@ -62,7 +62,11 @@ def phantom_of(settings: RunSettings, pure: Mapping[str, Material]) -> Phantom:
     parameters = nested(settings.phantom.parameters)
     _check_materials(spec.name, settings.phantom.parameters, composition)
     densities = {name: material.density_g_cm3 for name, material in pure.items()}
-    return build_phantom(spec.family, parameters, composition, densities)
+    with naming(f"phantom {spec.name}"):
+        try:
+            return build_phantom(spec.family, parameters, composition, densities)
+        except KeyError as missing:
+            raise ValueError(f"{missing} is missing; family {spec.family} needs it") from None
 
 
 def _check_materials(

@@ -5,9 +5,11 @@ from pathlib import Path
 from xrdct_sim.config.experiment import LineSettings, RecoverSettings
 from xrdct_sim.physics.crystals import Structure, read_structure
 from xrdct_sim.physics.material_files import load_structure
-from xrdct_sim.recover.binning import BinningSettings, RingWindow
+from xrdct_sim.recover.binning import BinningSettings, RingWindow, radial_bins
 from xrdct_sim.recover.peaks import PeakWindow
+from xrdct_sim.recover.phases import reference_area
 from xrdct_sim.recover.settings import Channel, Peak, RecoverySettings, Reflection
+from xrdct_sim.scanfile.nexus import naming
 
 
 def recovery_settings(settings: RecoverSettings) -> RecoverySettings:
@@ -23,6 +25,8 @@ def recovery_settings(settings: RecoverSettings) -> RecoverySettings:
         n_azimuth=settings.n_azimuth,
         rings=rings,
     )
+    with naming("recover"):
+        radial_bins(binning)
     reflections = {}
     for name, ring in settings.rings.items():
         structure = _structure(f"recover.rings.{name}", ring)
@@ -49,6 +53,17 @@ def recovery_settings(settings: RecoverSettings) -> RecoverySettings:
         ring_reflections=reflections,
         solid_angle=settings.solid_angle,
     )
+
+
+def check_reflections(settings: RecoverySettings, energy_keV: float) -> None:
+    """Raise unless every reflection that a fraction is wanted from can be seen."""
+    lines = {f"rings.{name}": line for name, line in settings.ring_reflections.items()}
+    for name, peak in settings.peaks.items():
+        if peak.structure is not None and peak.hkl is not None:
+            lines[f"peaks.{name}"] = Reflection(structure=peak.structure, hkl=peak.hkl)
+    for key, line in lines.items():
+        with naming(f"recover.{key}"):
+            reference_area(line.structure, line.hkl, energy_keV)
 
 
 def _engine(name: str) -> str | tuple[str, str, str]:

@@ -6,7 +6,9 @@ A folder holds ``config.toml`` (resolved), ``geometry.poni``, ``mask.npy``, ``in
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ from xrdct_sim.recover.integrated_file import (
 )
 from xrdct_sim.recover.recon_file import write_recovery
 from xrdct_sim.recover.run import recover as recover_scan
+from xrdct_sim.scanfile.nexus import naming
 from xrdct_sim.scanfile.nxtomo import read_scan, write_scan
 from xrdct_sim.scanfile.scan import Scan, ScanInfo
 from xrdct_sim.simulate.integrated import integrated_counts
@@ -39,10 +42,11 @@ from xrdct_sim.simulate.run import SimulatedScan
 from xrdct_sim.workflow.build import build_experiment
 from xrdct_sim.workflow.comparing import comparison_of, digest, provenance_of
 from xrdct_sim.workflow.folder import Folder, check_folder, fresh, made, outdated, replace_text
-from xrdct_sim.workflow.recovering import recovery_settings
+from xrdct_sim.workflow.recovering import check_reflections, recovery_settings
 from xrdct_sim.workflow.truth import truth_of
 
 Progress = Callable[[int, int, str], None]
+T = TypeVar("T")
 ROUTES = ("frames", "integrated")
 
 
@@ -107,6 +111,7 @@ def simulate(
     check_folder(directory)
     text = settings_toml(settings)
     checked = recovery_settings(settings.recover)
+    check_reflections(checked, settings.beam.energy_keV)
     experiment = build_experiment(settings, {"config_sha256": digest(text)})
     simulated = SimulatedScan(experiment)
     scan = simulated.scan()
@@ -140,7 +145,7 @@ def recover(
     directory: Path,
     settings: RecoverSettings,
     *,
-    poni: str | None = None,
+    poni: Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Recover a scan: frames if there are any, otherwise the sums of a simulation.
@@ -154,7 +159,7 @@ def recover(
     settings
         Of the recovery.
     poni
-        Text of a PONI file to use instead of the scan's own.
+        A PONI file to use instead of the scan's own.
     """
     checked = recovery_settings(settings)
     check_folder(directory)
@@ -164,15 +169,17 @@ def recover(
     counts: NDArray[np.number] | None
     example: Example | None = None
     if frames_at.is_file() and frames_at.name != beside.integrated.name:
-        scan = read_scan(frames_at, poni)
+        scan = _with_poni(poni, partial(read_scan, frames_at))
         counts = None
+        check_reflections(checked, scan.info.energy_keV)
         binning = make_binning(scan.info, checked.binning)
         if checked.engine == "histogram":
             counts = cell_counts(scan, binning, _named(progress, "reading frames"))
         example = _example_frame(scan.info, scan.frame)
     else:
-        info, counts, partition = read_counts(beside.integrated, poni)
+        info, counts, partition = _with_poni(poni, partial(read_counts, beside.integrated))
         scan = Scan(info=info, frame=_no_frames)
+        check_reflections(checked, info.energy_keV)
         binning = make_binning(info, checked.binning)
         if fingerprint(binning) != partition:
             raise ValueError(
@@ -241,6 +248,14 @@ def _example_frame(info: ScanInfo, frame: Callable[[int], NDArray[np.number]]) -
     size = np.array([shape[1] * shape[2], shape[2], 1])
     index = int(np.argmin(np.abs(info.place - wanted) @ size))
     return Example(index=index, counts=frame(index))
+
+
+def _with_poni(poni: Path | None, reading: Callable[[str | None], T]) -> T:
+    """What ``reading`` gives with a PONI file's text, which complaints then name."""
+    if poni is None:
+        return reading(None)
+    with naming(poni):
+        return reading(poni.read_text(encoding="utf-8"))
 
 
 def _no_frames(index: int) -> NDArray[np.number]:
