@@ -33,7 +33,7 @@ STRANGERS = {("recover", "simulate"), ("simulate", "recover"), ("recover", "samp
 HOMES = {
     "xraylib": ("physics/",),
     "gemmi": ("physics/crystals.py",),
-    "pyFAI": ("instrument/geometry.py", "recover/integrate.py"),
+    "pyFAI": ("instrument/geometry.py", "recover/pyfai_engine.py"),
     "numba": ("instrument/noise.py",),
     "h5py": ("scanfile/",),
     "hdf5plugin": ("scanfile/",),

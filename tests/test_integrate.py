@@ -14,7 +14,8 @@ from xrdct_sim.instrument.geometry import pixel_geometry, read_poni, write_poni
 from xrdct_sim.recover.binning import Binning, BinningSettings, RingWindow, make_binning
 from xrdct_sim.recover.corrections import efficiency, pixel_response, polarisation_factor
 from xrdct_sim.recover.counting import cell_counts
-from xrdct_sim.recover.integrate import integrate, integrate_frames_by_pyfai
+from xrdct_sim.recover.integrate import integrate
+from xrdct_sim.recover.pyfai_engine import integrate_frames_by_pyfai
 from xrdct_sim.scanfile.scan import Scan, ScanInfo, Sensor
 
 RING = RingWindow(q_per_A=(4.0, 4.6), background_per_A=((3.4, 3.8), (4.6, 5.0)))

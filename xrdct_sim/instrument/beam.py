@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from xrdct_sim.physics.constants import HC_KEV_A
-
-FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
+from xrdct_sim.physics.scattering import FWHM_PER_SIGMA
 
 
 @jax.tree_util.register_dataclass

@@ -5,13 +5,14 @@ Left out: saturation, gain, read noise and correlated light spread of an integra
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xrdct_sim.instrument.beam import FWHM_PER_SIGMA
-from xrdct_sim.physics.arrays import Array
+from xrdct_sim.physics.arrays import Array, library_of
+from xrdct_sim.physics.scattering import FWHM_PER_SIGMA
 
 
 @jax.tree_util.register_dataclass
@@ -50,9 +51,10 @@ class Detector:
         return aperture + point_spread * jnp.square(self.psf_fwhm_mm / FWHM_PER_SIGMA)
 
 
-def sensor_efficiency(mu_per_mm: Array, thickness_mm: Array, cos_incidence: Array) -> jax.Array:
+def sensor_efficiency(mu_per_mm: Array, thickness_mm: Array, cos_incidence: Array) -> Any:
     r"""Share of photons absorbed in the sensor, :math:`1 - \exp(-\mu d/\cos a)`."""
-    return -jnp.expm1(-jnp.asarray(mu_per_mm) * thickness_mm / cos_incidence)
+    library = library_of(mu_per_mm, thickness_mm, cos_incidence)
+    return -library.expm1(-mu_per_mm * thickness_mm / cos_incidence)
 
 
 def sensor_depths(

@@ -4,9 +4,12 @@ All cross-sections are macroscopic (per volume). Elastic ones come without the p
 factor; Compton scattering has its own two parts. Left out: multiple scattering, fluorescence.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from xrdct_sim.physics.arrays import Array, library_of
 from xrdct_sim.physics.constants import ELECTRON_RADIUS_A, ELECTRON_REST_KEV, PER_A_IN_PER_MM
 
 FloatArray = NDArray[np.float64]
@@ -16,7 +19,7 @@ GAUSSIAN_SCHERRER = 0.94
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 
 
-def polarisation_parts(two_theta_rad: FloatArray) -> tuple[FloatArray, FloatArray]:
+def polarisation_parts(two_theta_rad: Array) -> tuple[Any, Any]:
     r"""Parts A and B of the elastic polarisation factor :math:`P = A - f\cos2\chi\, B`.
 
     .. math:: A = (1 + \cos^2 2\theta)/2, \quad B = \sin^2(2\theta)/2
@@ -31,7 +34,9 @@ def polarisation_parts(two_theta_rad: FloatArray) -> tuple[FloatArray, FloatArra
         A and B, same shape; f = 2p - 1 with p the horizontal fraction, cos 2χ = 1 in the
         horizontal plane.
     """
-    return (1 + np.cos(two_theta_rad) ** 2) / 2, np.sin(two_theta_rad) ** 2 / 2
+    library = library_of(two_theta_rad)
+    squared = library.cos(two_theta_rad) ** 2
+    return (1 + squared) / 2, (1 - squared) / 2
 
 
 def ring_power_per_mm(
@@ -222,7 +227,7 @@ def strain_fwhm_rad(two_theta_rad: FloatArray, microstrain: float) -> FloatArray
     return np.asarray(FWHM_PER_SIGMA * 2 * microstrain * np.tan(two_theta_rad / 2))
 
 
-def bandwidth_fwhm_rad(two_theta_rad: FloatArray, relative_bandwidth: float) -> FloatArray:
+def bandwidth_fwhm_rad(two_theta_rad: Array, relative_bandwidth: Array) -> Any:
     r"""Width of a ring from the beam's bandwidth.
 
     .. math:: w = 2 \tan\theta\, \Delta E/E
@@ -239,7 +244,8 @@ def bandwidth_fwhm_rad(two_theta_rad: FloatArray, relative_bandwidth: float) -> 
         FWHM in 2θ, rad, same shape. On a flat panel at distance D this is
         :math:`r\,(\Delta E/E)/(\cos^2\theta\cos2\theta)` in radius.
     """
-    return 2 * np.tan(two_theta_rad / 2) * relative_bandwidth
+    library = library_of(two_theta_rad, relative_bandwidth)
+    return 2 * library.tan(0.5 * two_theta_rad) * relative_bandwidth
 
 
 def combined_fwhm(*widths: FloatArray) -> FloatArray:

@@ -7,9 +7,11 @@ the sensor absorbs (up to two pixels' shift of the ring at 38 degrees in 0.5 mm 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xrdct_sim.instrument.detector import sensor_efficiency
 from xrdct_sim.instrument.geometry import PixelGeometry
 from xrdct_sim.physics.atoms import mass_fractions
 from xrdct_sim.physics.materials import Material, attenuation_per_mm
+from xrdct_sim.physics.scattering import polarisation_parts
 from xrdct_sim.scanfile.scan import ScanInfo, Sensor
 
 FloatArray = NDArray[np.floating]
@@ -24,9 +26,8 @@ def polarisation_factor(
 
     with f = 1 for light polarised horizontally (pyFAI's factor) and chi = 0 in the horizontal.
     """
-    cos_squared = np.cos(np.asarray(two_theta_rad)) ** 2
-    turn = polarisation * np.cos(2 * np.asarray(chi_rad))
-    return np.asarray(0.5 * (1 + cos_squared) - 0.5 * turn * (1 - cos_squared))
+    mean, turning = polarisation_parts(np.asarray(two_theta_rad))
+    return np.asarray(mean - polarisation * np.cos(2 * np.asarray(chi_rad)) * turning)
 
 
 def efficiency(sensor: Sensor | None, energy_keV: float, cos_incidence: ArrayLike) -> FloatArray:
@@ -50,8 +51,8 @@ def efficiency(sensor: Sensor | None, energy_keV: float, cos_incidence: ArrayLik
         density_g_cm3=sensor.density_g_cm3,
         mass_fractions=mass_fractions(sensor.material),
     )
-    optical_depth = attenuation_per_mm(layer, energy_keV) * sensor.thickness_mm
-    return np.asarray(-np.expm1(-optical_depth / cosine))
+    mu = attenuation_per_mm(layer, energy_keV)
+    return np.asarray(sensor_efficiency(mu, sensor.thickness_mm, cosine))
 
 
 def pixel_response(info: ScanInfo, geometry: PixelGeometry, solid_angle: bool = True) -> FloatArray:

@@ -3,6 +3,7 @@
 Left out: any correction; dark, monitor and geometry act on the sums.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,8 @@ from xrdct_sim.recover.binning import Binning
 from xrdct_sim.scanfile.scan import Scan
 
 Progress = Callable[[int, int], None]
+N_THREADS = (os.cpu_count() or 1) + 1
+"""Frames in work at a time: one more than there are processors, for those that wait."""
 
 
 def slice_of(scan: Scan, index: int) -> Scan:
@@ -40,7 +43,10 @@ def slice_of(scan: Scan, index: int) -> Scan:
 
 
 def cell_counts(
-    scan: Scan, binning: Binning, progress: Progress | None = None, n_threads: int = 2
+    scan: Scan,
+    binning: Binning,
+    progress: Progress | None = None,
+    n_threads: int = N_THREADS,
 ) -> NDArray[np.number]:
     """Sum the counts of every frame over the cells; whole numbers, exact.
 

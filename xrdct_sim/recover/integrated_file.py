@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrdct_sim.recover.binning import Binning
-from xrdct_sim.recover.integrate import Integrated
+from xrdct_sim.recover.normalise import Integrated
 from xrdct_sim.scanfile.header import scan_header
 from xrdct_sim.scanfile.nexus import (
     Group,

@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from xrdct_sim.recover.binning import Binning, make_binning
 from xrdct_sim.recover.centre import RotationAxis, find_axis
 from xrdct_sim.recover.counting import Progress, cell_counts, slice_of
-from xrdct_sim.recover.integrate import (
-    Integrated,
-    integrate,
-    integrate_frames_by_pyfai,
-)
+from xrdct_sim.recover.integrate import integrate
 from xrdct_sim.recover.maps import (
     Cube,
     Map,
@@ -28,8 +24,10 @@ from xrdct_sim.recover.maps import (
     ring_fraction_map,
     texture_maps,
 )
+from xrdct_sim.recover.normalise import Integrated
 from xrdct_sim.recover.peaks import fit_peak
 from xrdct_sim.recover.phases import reference_area
+from xrdct_sim.recover.pyfai_engine import integrate_frames_by_pyfai
 from xrdct_sim.recover.reconstruct import (
     Plan,
     axis_mm,

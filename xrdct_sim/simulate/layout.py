@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrdct_sim.instrument.accuracy import Accuracy
-from xrdct_sim.instrument.beam import FWHM_PER_SIGMA, Beam
+from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector
 from xrdct_sim.instrument.effects import Effects
+from xrdct_sim.physics.scattering import FWHM_PER_SIGMA
 from xrdct_sim.physics.texture import degree_for, orders_for
 from xrdct_sim.sample.phantom import Phantom
 

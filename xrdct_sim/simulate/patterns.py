@@ -22,10 +22,10 @@ import jax.numpy as jnp
 
 from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector, sensor_efficiency
+from xrdct_sim.physics.scattering import polarisation_parts
 from xrdct_sim.simulate.layout import Layout
 from xrdct_sim.simulate.rings import (
     depth_radius,
-    polarisation_parts,
     ring_factor,
     ring_variance_mm2,
     rings,
@@ -99,9 +99,8 @@ def _compton_efficiency_ratio(
         return jnp.ones_like(two_theta)
     shifted = jnp.interp(two_theta, table.grid_rad, table.sensor_mu_per_mm)
     cosine, thickness = jnp.cos(two_theta), detector.sensor_thickness_mm
-    return sensor_efficiency(shifted, thickness, cosine) / sensor_efficiency(
-        detector.sensor_mu_per_mm, thickness, cosine
-    )
+    elastic = sensor_efficiency(detector.sensor_mu_per_mm, thickness, cosine)
+    return jnp.asarray(sensor_efficiency(shifted, thickness, cosine) / elastic)
 
 
 def build_patterns(

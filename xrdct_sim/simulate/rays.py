@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from xrdct_sim.instrument.beam import Beam
+from xrdct_sim.physics.absorption import transmission
 from xrdct_sim.physics.arrays import Array
 from xrdct_sim.physics.texture import (
     direction_harmonics,
@@ -91,7 +92,7 @@ def trace_rays(
     lengths = jnp.einsum("txm,xj->tmj", fractions, deposit.astype(fractions.dtype))
     lengths = jnp.maximum(lengths, 0.0)  # differences of shares may round to -1e-6
     optical = jnp.sum(lengths, axis=-1) @ jnp.asarray(mu_per_mm)
-    through = jnp.exp(-optical) if layout.effects.absorption else jnp.ones_like(optical)
+    through = transmission(optical) if layout.effects.absorption else jnp.ones_like(optical)
     texture, path = _texture_of_rays(phantom, fractions, points, rotation_rad, layout)
     return Rays(
         lengths_mm=lengths.reshape(len(lengths), -1),

@@ -11,19 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xrdct_sim.instrument.beam import FWHM_PER_SIGMA, Beam
+from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector, sensor_depths
 from xrdct_sim.physics.arrays import Array
+from xrdct_sim.physics.scattering import FWHM_PER_SIGMA, bandwidth_fwhm_rad
 from xrdct_sim.simulate.layout import RING_REACH_SIGMA, Layout
-
-
-def polarisation_parts(two_theta_rad: Array) -> tuple[jax.Array, jax.Array]:
-    r"""Elastic polarisation :math:`P = A - f\cos 2\chi\,B`: returns A and B.
-
-    .. math:: A = (1 + \cos^2 2\theta)/2, \qquad B = \sin^2 2\theta/2
-    """
-    squared = jnp.cos(two_theta_rad) ** 2
-    return 0.5 * (1 + squared), 0.5 * (1 - squared)
 
 
 def depth_radius(distance_mm: Array, depth_mm: Array, two_theta_rad: Array) -> jax.Array:
@@ -61,7 +53,7 @@ def ring_variance_mm2(
     """
     effects = layout.effects
     relative = effects.bandwidth * beam.bandwidth_keV / beam.energy_keV / FWHM_PER_SIGMA
-    spectral = 2 * jnp.tan(0.5 * jnp.asarray(two_theta_rad)) * relative
+    spectral = bandwidth_fwhm_rad(jnp.asarray(two_theta_rad), relative)
     stretch = distance_mm / jnp.cos(two_theta_rad) ** 2
     blur = detector.blur_variance_mm2(effects.point_spread)
     blur = blur + effects.footprint * beam.blur_variance_mm2()

@@ -12,11 +12,11 @@ import numpy as np
 
 from xrdct_sim.instrument.beam import Beam
 from xrdct_sim.instrument.detector import Detector
+from xrdct_sim.physics.scattering import polarisation_parts
 from xrdct_sim.physics.texture import direction_harmonics, harmonic_orders, scattering_direction
 from xrdct_sim.simulate.layout import Layout
 from xrdct_sim.simulate.rings import (
     depth_radius,
-    polarisation_parts,
     ring_factor,
     ring_variance_mm2,
     rings,
@@ -39,7 +39,8 @@ def texture_profiles(table: RingTable, beam: Beam, detector: Detector, layout: L
         )
         centre = depth_radius(distance, depth, table.two_theta_rad)
         plain, _ = polarisation_parts(jnp.arctan2(radii, distance - depth))
-        return rings(centre, variance, power, layout).T * ring_factor(radii, distance) * plain
+        found = rings(centre, variance, power, layout).T * ring_factor(radii, distance)
+        return jnp.asarray(found * plain)
 
     return jax.vmap(from_depth)(jnp.asarray(bins)).reshape(-1, layout.n_radii)
 
