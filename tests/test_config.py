@@ -122,7 +122,7 @@ def test_the_resolved_file_gives_the_same_run(
         ("beam.energy_keV=inf", "beam.energy_keV = inf: allowed is a finite number, 10 to 200"),
         ("beam=3", "--set: beam = 3: allowed is a"),
         ("scan=3", "--set: scan = 3: allowed is a table of settings"),
-        ("detector.poni1_mm=3", "poni1_mm and poni2_mm: give both or none"),
+        ("detector.poni1_mm=3", "poni1_mm = 3.0, poni2_mm = None: allowed is both or none"),
         ("recover.q_max_per_A=0.1", "--set: recover.q_max_per_A = 0.1: allowed is above q_min"),
         ("recover.rings.a.q_per_A=[3, 2]", "allowed is [low, high] with 0 < low < high < 60"),
         ("recover.rings.a.q=[3, 2]", "recover.rings.a.q: no such key"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import sys
 from pathlib import Path
 from unittest import mock
@@ -45,6 +46,19 @@ TINY = (
 """Overrides of the quick coin cell; its panel sees whole rings up to Q = 3."""
 
 
+RESULTS = {
+    "config.toml",
+    "geometry.poni",
+    "mask.npy",
+    "integrated.nxs",
+    "recon.nxs",
+    "truth.nxs",
+    "score.json",
+    "report.html",
+}
+"""Files of a run in one go, without frames."""
+
+
 def with_sets(*overrides: str) -> list[str]:
     """Return the tiny run's overrides and more as options of the command line."""
     return [word for text in (*TINY, *overrides) for word in ("--set", text)]
@@ -75,6 +89,17 @@ def done(*arguments: object) -> None:
     """Run the command line, which must succeed without a word of complaint."""
     code, _, complaint = call(*arguments)
     assert (code, complaint) == (0, ""), complaint
+
+
+def refused(*arguments: object) -> str:
+    """Run the command line, which must refuse in one line; return that line."""
+    code, output, complaint = call(*arguments)
+    assert code == 2, complaint
+    assert output == ""
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+    assert "Traceback" not in complaint
+    return complaint.removeprefix("error: ").strip()
 
 
 def names(folder: Path) -> set[str]:
@@ -110,3 +135,8 @@ def differing(first: Path, second: Path) -> list[str]:
             and one[name].tobytes() == two[name].tobytes()
         )
     ]
+
+
+def metrics(folder: Path) -> list[dict]:
+    """Return all numbers of a score."""
+    return json.loads((folder / "score.json").read_text(encoding="utf-8"))["metrics"]
