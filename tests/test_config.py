@@ -30,7 +30,7 @@ choices = ["flat", "bent"]
 [film.wet]
 value = true
 [experiment.scan]
-exposure_s = 0.25
+n_dark = 25
 n_rotations = 33
 """
 
@@ -54,14 +54,15 @@ def test_later_layers_win(tmp_path):
     text = (
         "preset = 'quick'\n[phantom]\nname = 'film.toml'\n[scan]\nn_translations = 51\nstep_um = 9"
     )
+    quick = tomllib.loads((files("xrdct_sim.phantoms") / "experiments/quick.toml").read_text())
     path = tmp_path / "run.toml"
     path.write_text(text)
     run = load_settings(str(path), overrides=["scan.step_um=7", "film.tilt_deg=2"])
     assert run.scan.range_deg == 180  # default
-    assert run.scan.exposure_s == 0.25  # the phantom's
-    assert run.scan.n_rotations == 40  # quick, over the phantom's 33
-    assert run.detector.binning == 4  # quick
-    assert run.scan.n_translations == 51  # the file's, over quick's 49
+    assert run.scan.n_dark == 25  # the phantom's
+    assert run.scan.n_rotations == quick["scan"]["n_rotations"]  # quick, over the phantom's 33
+    assert run.detector.binning == quick["detector"]["binning"]
+    assert run.scan.n_translations == 51  # the file's, over quick's
     assert run.scan.step_um == 7  # --set, over the file's 9
     assert run.phantom.parameters["film.tilt_deg"] == 2
     assert run.phantom.parameters["film.layer.count"] == 3
@@ -218,9 +219,17 @@ def test_each_parameter_of_a_phantom_has_bounds_unit_meaning_and_source(name):
 def test_each_preset_is_a_valid_experiment_of_known_keys(name):
     run = load_settings("coin_cell", name)
     table = tomllib.loads((files("xrdct_sim.phantoms") / f"experiments/{name}.toml").read_text())
-    for section, values in table.items():
-        for key, value in values.items():
-            assert getattr(getattr(run, section), key) == value
+    given = run.model_dump(mode="json")
+
+    def check(wanted, held):
+        for key, value in wanted.items():
+            if isinstance(value, dict):
+                check(value, held[key])
+            else:
+                assert held[key] == value
+
+    assert table
+    check(table, given)
 
 
 def test_the_paper_preset_is_the_papers_experiment():
