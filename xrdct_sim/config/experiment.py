@@ -131,16 +131,21 @@ def _rising_range(q_per_A: Range) -> Range:
     return q_per_A
 
 
-class WindowSettings(Settings):
-    """A range of Q around a peak or ring, and the ranges beside it that hold only background."""
+class RangeSettings(Settings):
+    """A range of Q."""
 
     q_per_A: Range = Field(description="from, to in 1/angstrom")
-    background_per_A: tuple[Range, ...] = _setting((), "ranges of background, 1/angstrom")
 
     @field_validator("q_per_A")
     @classmethod
     def _range(cls, q_per_A: Range) -> Range:
         return _rising_range(q_per_A)
+
+
+class WindowSettings(RangeSettings):
+    """A range of Q around a ring, and the ranges beside it that hold only background."""
+
+    background_per_A: tuple[Range, ...] = _setting((), "ranges of background, 1/angstrom")
 
     @field_validator("background_per_A")
     @classmethod
@@ -148,12 +153,16 @@ class WindowSettings(Settings):
         return tuple(_rising_range(q_per_A) for q_per_A in ranges)
 
 
-class LineSettings(WindowSettings):
-    """A window on one reflection, which a recovery may be told the identity of."""
+class PeakSettings(RangeSettings):
+    """The range in which a peak is fitted, over a line; which reflection and phase it is."""
 
     cif: str = _setting("", "structure, a CIF shipped with the package or a file")
     hkl: tuple[Count, Count, Count] | None = Field(default=None, description="Miller indices")
     material: str = _setting("", "name of the phase in the report")
+
+
+class RingSettings(WindowSettings, PeakSettings):
+    """A ring resolved in azimuth: its window, the background beside it, which reflection it is."""
 
 
 class RecoverSettings(Settings):
@@ -176,9 +185,9 @@ class RecoverSettings(Settings):
     rotation_axis_mm: Number | None = Field(
         default=None, ge=-1000, le=1000, description="motor position of the axis; none = find it"
     )
-    rings: dict[str, LineSettings] = _setting({}, "rings resolved in azimuth")
+    rings: dict[str, RingSettings] = _setting({}, "rings resolved in azimuth")
     channels: dict[str, WindowSettings] = _setting({}, "ranges of Q summed into one map each")
-    peaks: dict[str, LineSettings] = _setting({}, "peaks fitted with a Gaussian in each voxel")
+    peaks: dict[str, PeakSettings] = _setting({}, "peaks fitted with a Gaussian in each voxel")
 
     @field_validator("engine")
     @classmethod
@@ -208,7 +217,7 @@ class RecoverSettings(Settings):
         for table, least in (("rings", 1), ("channels", 1), ("peaks", LEAST_PEAK_BINS)):
             for name, window in getattr(self, table).items():
                 self._check_window(f"{table}.{name}.q_per_A", window.q_per_A, least)
-                for beside in window.background_per_A:
+                for beside in getattr(window, "background_per_A", ()):
                     self._check_window(f"{table}.{name}.background_per_A", beside, 1)
         return self
 

@@ -57,6 +57,7 @@ def write_recovery(
     recovery: Recovery,
     name: str,
     *,
+    raw_file: str,
     version: str,
     date: str,
     parameters: Mapping[str, str],
@@ -66,7 +67,7 @@ def write_recovery(
         version=version,
         date=date,
         parameters={
-            "raw_file": "scan.nxs",
+            "raw_file": raw_file,
             "algorithm": "filtered back-projection",
             "filter": recovery.settings.filter_name,
             "rotation_axis_mm": recovery.axis.position_mm,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xrdct_sim.config.experiment import LineSettings, RecoverSettings
+from xrdct_sim.config.experiment import PeakSettings, RecoverSettings
 from xrdct_sim.physics.crystals import Structure, read_structure
 from xrdct_sim.physics.material_files import load_structure
 from xrdct_sim.recover.binning import BinningSettings, RingWindow, radial_bins
@@ -72,7 +72,7 @@ def _engine(name: str) -> str | tuple[str, str, str]:
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else name
 
 
-def _structure(key: str, line: LineSettings) -> Structure | None:
+def _structure(key: str, line: PeakSettings) -> Structure | None:
     if bool(line.cif) != (line.hkl is not None):
         raise ValueError(f"{key}: cif and hkl: give both, for a volume fraction, or none")
     if not line.cif:

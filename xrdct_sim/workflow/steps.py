@@ -168,7 +168,8 @@ def recover(
     frames_at = source if source.is_file() else beside.scan
     counts: NDArray[np.number] | None
     example: Example | None = None
-    if frames_at.is_file() and frames_at.name != beside.integrated.name:
+    from_sums = not frames_at.is_file() or frames_at.name == beside.integrated.name
+    if not from_sums:
         scan = _with_poni(poni, partial(read_scan, frames_at))
         counts = None
         check_reflections(checked, scan.info.energy_keV)
@@ -211,7 +212,13 @@ def recover(
         example=example,
     )
     write_recovery(
-        folder.recon, found, scan.info.name, version=__version__, date=date, parameters=parameters
+        folder.recon,
+        found,
+        scan.info.name,
+        raw_file=(beside.integrated if from_sums else frames_at).name,
+        version=__version__,
+        date=date,
+        parameters=parameters,
     )
     if not (folder / "geometry.poni").exists():
         (folder / "geometry.poni").write_text(scan.info.poni, encoding="utf-8")
