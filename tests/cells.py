@@ -198,4 +198,5 @@ def experiment(
         poni=poni,
         sensor=Sensor(material="CsI", density_g_cm3=3.608, thickness_mm=0.5),
         gaps=np.zeros(camera.shape, bool),
+        noise=effects.noise,
     )

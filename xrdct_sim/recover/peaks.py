@@ -29,6 +29,10 @@ class PeakWindow:
     least_signal: float = 3.0  # area over its error below which a voxel counts as empty
 
 
+SHAPE_STEP = 16
+"""Windows are padded with empty bins to a multiple of this: windows of one size compile once."""
+
+
 def gaussian_peak(parameters: jax.Array, edges: jax.Array) -> jax.Array:
     """Mean of peak and background over each bin; edges (m, 2), parameters as in PARAMETERS."""
     area, centre, sigma, background, slope = parameters
@@ -88,6 +92,11 @@ def fit_peak(
     bounds = window.sigma_per_A or (0.3 * bin_width * half, 2 * half / 3)
     narrow, wide = (float(b) / half for b in bounds)
     start = _start(centres, scaled, noise, narrow, wide)
+    spare = -len(part) % SHAPE_STEP
+    edges = np.concatenate([edges, np.repeat(edges[-1:], spare, axis=0)])
+    scaled, noise = (
+        np.pad(held, ((0, 0), (0, spare)), constant_values=np.nan) for held in (scaled, noise)
+    )
     infinite = np.inf
     fit = least_squares(
         gaussian_peak,

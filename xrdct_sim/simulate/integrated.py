@@ -137,7 +137,7 @@ def integrated_counts(
         experiment.gaps,
     )
     place = plan.place()
-    noisy = layout.effects.noise
+    noisy = experiment.noise
     counts = np.empty((len(place), n_cells), np.int64 if noisy else np.float64)
     order = simulated.visiting_order()
 

@@ -4,7 +4,7 @@ Chosen once from concrete values, so that everything downstream compiles to fixe
 same block of rays always runs through the same code.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def plan_layout(
     tolerance = accuracy.texture_tolerance
     l_max = degree_for(limits.sharpest_march_r, tolerance) if limits else 0
     return Layout(
-        effects=effects,
+        effects=replace(effects, noise=True),  # noise is drawn later: one compilation for both
         accuracy=accuracy,
         n_depths=int(np.ceil(2 * reach / accuracy.depth_step_mm)),
         depth_reach_mm=reach,

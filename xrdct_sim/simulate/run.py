@@ -73,6 +73,7 @@ class Experiment:
     poni: str
     sensor: Sensor
     gaps: NDArray[np.bool_]  # (rows, columns) where the detector has no pixel
+    noise: bool = True  # False: frames hold expected counts
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -142,7 +143,7 @@ class SimulatedScan:
     def frame(self, frame: int) -> NDArray[Any]:
         """Counts of a frame, ``(rows, columns)``; expected counts (float) if noise is off."""
         mean = self.expected(frame)
-        if not self._experiment.layout.effects.noise:
+        if not self._experiment.noise:
             return mean
         seed = self._experiment.plan.seed
         return poisson(mean, seed=seed, frame=frame, purpose=FRAME_NOISE)
@@ -161,7 +162,7 @@ class SimulatedScan:
         e = self._experiment
         mean = np.full(e.detector.shape, self.dark_mean * e.plan.n_dark, np.float32)
         mean = np.where(e.gaps, np.float32(0), mean)
-        if not e.layout.effects.noise:
+        if not e.noise:
             return mean.astype(float)
         return poisson(mean, seed=e.plan.seed, frame=0, purpose=DARK_NOISE).astype(float)
 

@@ -184,6 +184,7 @@ def build_experiment(settings: RunSettings, provenance: Mapping[str, str]) -> Ex
         plan=scan_plan_of(settings),
         poni=poni,
         sensor=record,
+        noise=settings.effects.noise,
         gaps=detector_mask(settings.detector.name, binning=settings.detector.binning),
         provenance={"program": "xrdct_sim", "version": __version__, **provenance},
     )
