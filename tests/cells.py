@@ -109,7 +109,8 @@ class Discs(Phantom):
     def texture_limits(self) -> TextureLimits:
         tilt = float(np.arccos(np.clip(float(self.axis[2]), -1, 1)))
         return TextureLimits(
-            sharpest_march_r=float(self.march_r),
+            sharpest_march_r=min(float(self.march_r), 1.0),
+            flattest_march_r=max(float(self.march_r), 1.0),
             largest_tilt_rad=tilt + 0.05,
             reach_mm=self.reach_mm,
         )

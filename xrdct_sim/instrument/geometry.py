@@ -75,6 +75,7 @@ def _named_detector(name: str) -> Detector:
     found = detector_factory(name)
     if found.shape is None or found.pixel1 is None:
         raise ValueError(f"detector = {name!r}: has no size of its own; name a complete detector")
+    _check_flat(found)
     return found
 
 
@@ -194,6 +195,7 @@ def read_poni(poni: str, shape: tuple[int, int] | None = None) -> AzimuthalInteg
     integrator.auto_gc = False  # nothing to free here, and a collection takes 0.3 s
     integrator._init_from_poni(record)
     _check_shape(integrator.detector, shape)
+    _check_flat(integrator.detector)
     return integrator
 
 
@@ -210,6 +212,14 @@ def _check_record(record: PoniFile) -> None:
     for key in ("Distance", "Wavelength"):
         if not given[key] > 0:
             raise ValueError(f"poni: {key} = {given[key]}: must be positive")
+
+
+def _check_flat(detector: Detector) -> None:
+    if not detector.IS_FLAT or not detector.IS_CONTIGUOUS:
+        raise ValueError(
+            f"detector {type(detector).__name__}: is curved or has no square pixels; "
+            "allowed are flat panels"
+        )
 
 
 def _check_shape(detector: Detector, shape: tuple[int, int] | None) -> None:

@@ -3,7 +3,9 @@ r"""Exact voxel patterns on the recovery's own channels: what a perfect tomograp
 Each material's pattern is the forward model's expected counts for 1 mm of it on the rotation axis,
 put through the recovery's integration; a voxel's pattern is their sum by volume fraction. The
 textured material enters by the harmonics of its fibre axis, averaged over the scan's rotations.
-Left out, on purpose: absorption, parallax, noise and tomography; these are what a score shows.
+Left out, on purpose: absorption, depth in the sample, noise and tomography; these are what a score
+shows. The detector's own resolution and the depth in its sensor are in these patterns (+0.04 % of
+a radius for 0.5 mm of CsI): a score does not show them.
 """
 
 from dataclasses import dataclass, replace
@@ -45,7 +47,7 @@ class ReferencePatterns:
 
 
 def reference_patterns(
-    simulated: SimulatedScan, info: ScanInfo, binning: Binning
+    simulated: SimulatedScan, info: ScanInfo, binning: Binning, solid_angle: bool = True
 ) -> ReferencePatterns:
     """Patterns of pure materials and of each texture harmonic.
 
@@ -55,6 +57,8 @@ def reference_patterns(
         Forward model.
     info, binning
         Record of its scan and the recovery's channels.
+    solid_angle
+        Whether the recovery divides by the pixels' relative solid angle.
     """
     experiment, prepared = simulated.experiment, simulated.prepared
     layout = experiment.layout
@@ -77,8 +81,8 @@ def reference_patterns(
     harmonics = _harmonic_cells(simulated, sums, binning)
     return ReferencePatterns(
         materials=names,
-        plain=_normalised(info, binning, plain),
-        texture=_normalised(info, binning, harmonics),
+        plain=_normalised(info, binning, plain, solid_angle),
+        texture=_normalised(info, binning, harmonics, solid_angle),
         l_max=layout.l_max,
         m_max=layout.m_max,
     )
@@ -104,7 +108,7 @@ def _harmonic_cells(
 
 
 def _normalised(
-    info: ScanInfo, binning: Binning, counts: NDArray[np.float64]
+    info: ScanInfo, binning: Binning, counts: NDArray[np.float64], solid_angle: bool
 ) -> NDArray[np.float64]:
     """Counts per incident photon and mm to cross-sections, by the recovery's integration."""
     count = len(counts)
@@ -122,7 +126,7 @@ def _normalised(
         monitor_photons=np.ones(count),
         diode_photons=None,
     )
-    found = integrate(pretended, binning, counts)
+    found = integrate(pretended, binning, counts, solid_angle=solid_angle)
     return np.asarray(found.intensity[0, :, 0], float)
 
 

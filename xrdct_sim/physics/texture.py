@@ -19,6 +19,9 @@ import numpy as np
 
 from xrdct_sim.physics.arrays import Array
 
+MAX_DEGREE = 80
+"""Single-precision harmonics are good to 1e-5 up to here."""
+
 
 def march_dollase(cos_chi: Array, march_r: Array) -> jax.Array:
     r"""Pole density of the March-Dollase model.
@@ -99,7 +102,7 @@ def zonal_coefficients(march_r: Array, l_max: int, n_nodes: int = 96) -> jax.Arr
     return density @ jnp.asarray(kernel, density.dtype)
 
 
-def degree_for(march_r_min: float, tolerance: float) -> int:
+def degree_for(march_r_min: float, march_r_max: float, tolerance: float) -> int:
     r"""Even degree beyond which the series of March-Dollase is below a tolerance.
 
     F is analytic inside the ellipse through :math:`t_s = (1 - r^3)^{-1/2}`, so that
@@ -107,17 +110,23 @@ def degree_for(march_r_min: float, tolerance: float) -> int:
 
     Parameters
     ----------
-    march_r_min
-        Sharpest texture to be represented, 0 < r.
+    march_r_min, march_r_max
+        Smallest and largest parameter to be represented, 0 < r; above 1 :math:`b = r^{-3}`
+        stands for :math:`r^3` and the poles gather at the equator.
     tolerance
         Relative size of the first term left out.
     """
-    b = min(march_r_min, 1 / march_r_min) ** 3
+    b = min(march_r_min, 1 / march_r_max) ** 3
     pole = 1 / np.sqrt(max(1 - b, 1e-9))
     decay = pole + np.sqrt(max(pole**2 - 1, 0.0)) if b < 1 else np.inf
     degree = 2
-    while degree * decay ** (-degree) > tolerance and degree < 60:
+    while degree * decay ** (-degree) > tolerance:
         degree += 2
+        if degree > MAX_DEGREE:
+            raise ValueError(
+                f"texture: March parameters {march_r_min:.3g} to {march_r_max:.3g} need more than "
+                f"{MAX_DEGREE} degrees at accuracy.texture_tolerance = {tolerance:g}"
+            )
     return degree
 
 

@@ -19,8 +19,8 @@ FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 Window = tuple[float, float]
 
-# pyFAI widens the upper end of a range by this factor, so that the last pixel falls inside.
 MAX_DEGREE = 2  # of the polynomial under a ring
+# pyFAI widens the upper end of a range by this factor, so that the last pixel falls inside.
 UPPER_END = 1 + float(np.finfo(np.float32).eps)
 
 

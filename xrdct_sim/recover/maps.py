@@ -15,7 +15,8 @@ from xrdct_sim.recover.phases import fibre_mean, volume_fraction
 from xrdct_sim.recover.settings import Channel
 
 FloatArray = NDArray[np.floating]
-STRONG_SHARE = 0.3  # of the largest area: voxels that tell a peak's place and width
+CLEAR = 10.0  # error bars above which a peak tells its own place and width
+STRONG_SHARE = 0.3  # of the largest areas (95 %): the voxels that are asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,9 @@ def fraction_map(
     Every voxel has a value, weak and negative ones included, so that amounts add up.
     """
     area = fit.value["area"]
-    strong = area > STRONG_SHARE * np.nanmax(area, initial=0.0)
+    clear = area > CLEAR * fit.error["area"]
+    largest = np.percentile(area[clear], 95) if clear.any() else np.inf
+    strong = clear & (area > STRONG_SHARE * largest)
     if not strong.any():
         nothing = np.full(area.shape, np.nan)
         return Map(value=nothing, error=nothing, unit="1")

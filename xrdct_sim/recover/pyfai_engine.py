@@ -20,6 +20,7 @@ def integrate_frames_by_pyfai(
     method: str | tuple[str, str, str],
     normalisation: str = "i0",
     progress: Progress | None = None,
+    solid_angle: bool = True,
 ) -> Integrated:
     """Integrate frame by frame with pyFAI itself, for its other ways to split pixels.
 
@@ -61,6 +62,7 @@ def integrate_frames_by_pyfai(
                 "flat": flat,
                 "polarization_factor": info.polarisation,
                 "unit": "q_A^-1",
+                "correctSolidAngle": solid_angle,
                 "method": method,
             }
             yield "", None, [_pyfai_radial(geometry, binning, frame, masks[0], keywords)]

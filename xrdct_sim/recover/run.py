@@ -149,7 +149,9 @@ def _integrate_slices(
         done += one.info.n_frames
         if settings.engine != "histogram":
             method = settings.engine
-            part = integrate_frames_by_pyfai(one, binning, method, settings.normalisation, report)
+            part = integrate_frames_by_pyfai(
+                one, binning, method, settings.normalisation, report, settings.solid_angle
+            )
         elif counts is not None:
             own = counts[np.flatnonzero(scan.info.place[:, 0] == index)]
             part = integrate(one.info, binning, own, settings.normalisation, settings.solid_angle)

@@ -29,6 +29,7 @@ from xrdct_sim.sample.shapes import (
 REGIONS = ("can", "oring", "tube", "film", "foil", "separator", "electrolyte", "lithium")
 Scalar = float | jax.Array
 UP = np.array([0.0, 0.0, 1.0])
+N_MEAN = 200  # points across the film for the mean of its density: 1e-3 of a deviation
 
 
 @jax.tree_util.register_dataclass
@@ -57,6 +58,7 @@ class CoinCell(Phantom):
     film_solids: jax.Array  # (n_materials,) mean volume fractions of the film's solids
     composition: jax.Array  # (n_regions, n_materials), the film's row: the liquid in its pores
     density_spread: Scalar
+    density_mean: Scalar  # of the density's field over the film, taken off to keep the mass
     march_r: Scalar
     march_r_spread: Scalar
     random_fraction: Scalar
@@ -152,7 +154,8 @@ class CoinCell(Phantom):
         shares = self.regions(points_mm, footprint)
         stacked = jnp.stack([shares[name] for name in REGIONS], axis=-1)
         liquid = self.composition[REGIONS.index("film")]
-        variation = 1 + self.density_spread * bounded(self.density_field(points_mm))
+        field = bounded(self.density_field(points_mm)) - self.density_mean
+        variation = 1 + self.density_spread * field
         solids = shares["film"] * variation
         displaced = solids[..., None] * (self.film_solids - jnp.sum(self.film_solids) * liquid)
         return stacked @ self.composition + displaced
@@ -171,14 +174,15 @@ class CoinCell(Phantom):
     def texture_limits(self) -> TextureLimits:
         """Bounds of the texture: fields stay within two standard deviations."""
         sharpest = float(self.march_r) - 2 * float(self.march_r_spread)
-        if sharpest < 0.2:
+        if sharpest < 0.3:
             raise ValueError(
                 f"texture.march_r - 2 texture.march_r_spread = {sharpest:.3g} is out of range: "
-                "0.2 at least (sharper textures need more harmonics than are kept)"
+                "0.3 at least (sharper textures need more harmonics than are kept)"
             )
         offset = float(np.hypot(self.film_x, self.film_y))
         return TextureLimits(
             sharpest_march_r=sharpest,
+            flattest_march_r=float(self.march_r) + 2 * float(self.march_r_spread),
             largest_tilt_rad=float(self.film_tilt) + 2 * np.sqrt(2) * float(self.axis_spread),
             reach_mm=float(self.film_radius) + offset,
         )
@@ -207,11 +211,12 @@ def coin_cell(
         region: str(p[region]["material"]) for region in REGIONS if region in p and region != "film"
     }
     names |= {"foil": str(film["foil_material"]), "film": str(p["electrolyte"]["material"])}
-    solids = _film_solids(film, density_mg_per_mm3)
+    solids = _film_solids(film, density_mg_per_mm3, float(p["density"]["spread"]))
     pure = sorted({m for name in names.values() for m in composition[name]} | set(solids))
     table = np.array([[composition[names[region]].get(m, 0.0) for m in pure] for region in REGIONS])
     texture, density = p["texture"], p["density"]
     seed = int(p["fields"]["seed"])
+    density_field = draw_field(seed, 1, float(density["correlation_mm"]))
     fields = [draw_field(seed, purpose, float(texture["correlation_mm"])) for purpose in (2, 3, 4)]
     return CoinCell(
         can_radius=float(p["can"]["diameter_mm"]) / 2,
@@ -235,11 +240,12 @@ def coin_cell(
         film_solids=jnp.array([solids.get(m, 0.0) for m in pure]),
         composition=jnp.asarray(table, float),
         density_spread=float(density["spread"]),
+        density_mean=_mean_over_film(film, density_field),
         march_r=float(texture["march_r"]),
         march_r_spread=float(texture["march_r_spread"]),
         random_fraction=float(texture["random_fraction"]),
         axis_spread=float(texture["axis_spread_deg"]) * degree,
-        density_field=draw_field(seed, 1, float(density["correlation_mm"])),
+        density_field=density_field,
         march_field=fields[0],
         axis_fields=(fields[1], fields[2]),
         material_names=tuple(pure),
@@ -248,7 +254,7 @@ def coin_cell(
 
 
 def _film_solids(
-    film: Mapping[str, float | str], density_mg_per_mm3: Mapping[str, float]
+    film: Mapping[str, float | str], density_mg_per_mm3: Mapping[str, float], spread: float
 ) -> dict[str, float]:
     """Volume fractions of the film's solids from its mass and size."""
     radius, thickness = float(film["diameter_mm"]) / 2, float(film["thickness_um"]) * 1e-3
@@ -263,13 +269,24 @@ def _film_solids(
         name: mass * share / weight["LiCoO2"] / density_mg_per_mm3[name] / volume
         for name, share in weight.items()
     }
-    total = sum(solids.values())
+    total = sum(solids.values()) * (1 + 2 * spread)  # the field stays within 2 deviations
     if total > 0.9:
         raise ValueError(
             f"film.LiCoO2_mg = {mass:g} is out of range: with film.diameter_mm and "
-            f"film.thickness_um the solids would fill {total:.2f} of the film (0.9 at most)"
+            f"film.thickness_um the solids would fill {total:.2f} of the film where "
+            f"density.spread = {spread:g} makes it densest (0.9 at most)"
         )
     return solids
+
+
+def _mean_over_film(film: Mapping[str, float | str], field: RandomField) -> float:
+    """Mean of a bounded field over the film's disc."""
+    radius = float(film["diameter_mm"]) / 2
+    grid = (np.arange(N_MEAN) + 0.5) * (2 * radius / N_MEAN) - radius
+    x, y = np.meshgrid(grid, grid)
+    inside = np.hypot(x, y) < radius
+    points = np.stack([x[inside] + float(film["x_mm"]), y[inside] + float(film["y_mm"])], axis=-1)
+    return float(np.mean(np.asarray(bounded(field(points)), float)))
 
 
 def _check_room(p: Mapping[str, Mapping[str, float | str]]) -> None:
@@ -288,4 +305,20 @@ def _check_room(p: Mapping[str, Mapping[str, float | str]]) -> None:
         raise ValueError(
             f"film.tilt_deg = {film['tilt_deg']} is out of range: the foil's rim sinks "
             f"{drop:.0f} um, can.floor_um leaves {below:.0f} um"
+        )
+    if drop > float(p["separator"]["thickness_um"]):
+        raise ValueError(
+            f"separator.thickness_um = {p['separator']['thickness_um']} is out of range: the "
+            f"film's rim rises {drop:.0f} um into it"
+        )
+    inside = float(can["floor_um"]) + 1e3 * (float(can["height_mm"]) - 2 * float(can["wall_mm"]))
+    stack = (
+        float(film["thickness_um"]) / 2
+        + float(p["separator"]["thickness_um"])
+        + 1e3 * float(p["lithium"]["thickness_mm"])
+    )
+    if stack > inside:
+        raise ValueError(
+            f"can.height_mm = {can['height_mm']} is out of range: the lithium reaches {stack:.0f} "
+            f"um above the film's centre, the cap begins at {inside:.0f} um"
         )

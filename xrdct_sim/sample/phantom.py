@@ -28,7 +28,8 @@ class TextureField:
 class TextureLimits:
     """Bounds of the texture anywhere in a phantom, to size its series."""
 
-    sharpest_march_r: float
+    sharpest_march_r: float  # smallest
+    flattest_march_r: float  # largest; above 1 poles gather at the equator
     largest_tilt_rad: float
     reach_mm: float  # largest distance of the textured body from the rotation axis
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from xrdct_sim.instrument.noise import poisson
+from xrdct_sim.instrument.noise import MAX_MEAN, poisson
 from xrdct_sim.simulate.frames import Pixels
 from xrdct_sim.simulate.layout import Layout
 from xrdct_sim.simulate.model import meets_texture
@@ -153,6 +153,11 @@ def integrated_counts(
         profiles = np.asarray(block.profiles[translation])[None]
         mean = sums.expected(profiles, surface, simulated.dark_mean)[0]
         if noisy:
+            if mean.max() > MAX_MEAN:
+                raise ValueError(
+                    f"scan.exposure_s = {plan.exposure_s:g}: a bin of frame {frame} would hold "
+                    f"{mean.max():.3g} counts; allowed are {MAX_MEAN:.0f} on the integrated route"
+                )
             counts[frame] = poisson(mean, seed=plan.seed, frame=frame, purpose=CELL_NOISE)
         else:
             counts[frame] = mean

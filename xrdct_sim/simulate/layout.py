@@ -119,7 +119,8 @@ def plan_layout(
     textured = phantom.textured if effects.texture and effects.bragg else None
     limits = phantom.texture_limits() if textured else None
     tolerance = accuracy.texture_tolerance
-    l_max = degree_for(limits.sharpest_march_r, tolerance) if limits else 0
+    ends = (limits.sharpest_march_r, limits.flattest_march_r) if limits else (1.0, 1.0)
+    l_max = degree_for(*ends, tolerance) if limits else 0
     return Layout(
         effects=replace(effects, noise=True),  # noise is drawn later: one compilation for both
         accuracy=accuracy,

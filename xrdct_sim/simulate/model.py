@@ -66,6 +66,12 @@ def plan(
 ) -> tuple[Layout, tuple[MaterialTable, ...]]:
     """Tables of all materials of a phantom and the static sizes of the simulation."""
     corner, angle = reference_corner(detector)
+    stop, panel = float(detector.beamstop_distance_mm), float(detector.beam_distance_mm)
+    if effects.beamstop and not phantom.radius_mm < stop < panel:
+        raise ValueError(
+            f"detector.beamstop_distance_mm = {stop:g} is out of range: allowed is between the "
+            f"sample ({phantom.radius_mm:g} mm) and the panel ({panel:g} mm)"
+        )
     near = float(detector.beam_distance_mm) - phantom.radius_mm
     if near <= 0:
         raise ValueError(
@@ -79,8 +85,10 @@ def plan(
     if textured is not None:
         if materials[textured].crystal is None:
             raise ValueError(f"material {textured}: a texture needs a crystal structure")
-        sharpest = phantom.texture_limits().sharpest_march_r
-        l_max = degree_for(sharpest, accuracy.texture_tolerance)
+        limits = phantom.texture_limits()
+        l_max = degree_for(
+            limits.sharpest_march_r, limits.flattest_march_r, accuracy.texture_tolerance
+        )
     tables = tuple(
         material_table(
             materials[name], sensor, beam.energy_keV, q_max, l_max if name == textured else 0

@@ -9,6 +9,7 @@ from xrdct_sim.judge.truth_file import SliceTruth, Truth
 from xrdct_sim.judge.truth_patterns import reference_patterns
 from xrdct_sim.physics.constants import HC_KEV_A
 from xrdct_sim.physics.reflections import family_legendre
+from xrdct_sim.physics.texture import degree_for
 from xrdct_sim.recover.binning import Binning
 from xrdct_sim.recover.settings import RecoverySettings, Reflection
 from xrdct_sim.sample.phantom import TextureField
@@ -56,7 +57,7 @@ def truth_of(
         rotations_rad=np.asarray(info.rotations_rad, float),
         q_per_A=binning.q_per_A,
         azimuth_rad=binning.azimuth_rad,
-        reference=reference_patterns(simulated, info, binning),
+        reference=reference_patterns(simulated, info, binning, recovery.solid_angle),
         slices=tuple(slices),
     )
 
@@ -71,7 +72,9 @@ def _ring_profiles(
     inside = amount > 0
     q = float(np.linalg.norm(np.asarray(line.hkl) @ line.structure.reciprocal_per_A))
     two_theta = 2 * np.arcsin(q * HC_KEV_A / info.energy_keV / (4 * np.pi))
-    zonal = family_legendre(line.structure, np.array([line.hkl]), TRUTH_DEGREE)[0]
+    ends = float(np.min(voxels.march_r)), float(np.max(voxels.march_r))
+    degree = degree_for(*ends, TRUTH_TOLERANCE)
+    zonal = family_legendre(line.structure, np.array([line.hkl]), degree)[0]
     width = float(binning.azimuth_edges_rad[1] - binning.azimuth_edges_rad[0])
     shifts = ((np.arange(SUBSECTORS) + 0.5) / SUBSECTORS - 0.5) * width
     fine = (binning.azimuth_rad[:, None] + shifts).ravel()
@@ -87,5 +90,5 @@ def _ring_profiles(
     return profiles
 
 
-TRUTH_DEGREE = 40
-"""Zonal degree of the truth: March-Dollase with r >= 0.44 to 1e-4 of its peak."""
+TRUTH_TOLERANCE = 1e-3
+"""First zonal term left out of the truth, relative to the peak."""
