@@ -108,7 +108,6 @@ class ScanSettings(Settings):
     endpoint: Switch = _setting(False, "whether the last rotation is at the end of the range")
     slice_heights_um: tuple[Number, ...] = Field(
         default=(-70.0, 0.0, 70.0, 140.0, 210.0),
-        min_length=1,
         description="heights in the sample that the beam crosses, rising",
     )
     order: Literal["translation_fast", "rotation_fast", "zigzag"] = _setting(
@@ -120,8 +119,8 @@ class ScanSettings(Settings):
     @field_validator("slice_heights_um")
     @classmethod
     def _rising(cls, heights: tuple[float, ...]) -> tuple[float, ...]:
-        if any(b <= a for a, b in pairwise(heights)):
-            raise ValueError("allowed is a strictly rising list")
+        if not heights or any(b <= a for a, b in pairwise(heights)):
+            raise ValueError("allowed is a strictly rising list of one or more")
         return heights
 
 
